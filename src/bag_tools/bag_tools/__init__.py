@@ -1,0 +1,1 @@
+"""Records and plays rosbag2 (MCAP) bags without rosbag2."""

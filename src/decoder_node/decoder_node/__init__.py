@@ -1,0 +1,1 @@
+"""Raw EMG to features, features to DOF estimates."""

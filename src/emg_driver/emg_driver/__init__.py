@@ -1,0 +1,1 @@
+"""Publishes raw EMG from devices, files and a synthetic arm."""

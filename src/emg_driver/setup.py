@@ -1,0 +1,24 @@
+from setuptools import find_packages, setup
+
+package_name = "emg_driver"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(exclude=["test"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=True,
+    maintainer="emghand maintainers",
+    maintainer_email="emghand@example.org",
+    description="Publishes raw EMG from devices, files and a synthetic arm.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "emg_driver = emg_driver.node:main",
+        ],
+    },
+)

@@ -1,0 +1,1 @@
+"""Signal processing, decoding, control, evaluation and storage for myoelectric hands. Plain Python."""

@@ -1,0 +1,24 @@
+from setuptools import find_packages, setup
+
+package_name = "emghand"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(exclude=["test"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=True,
+    maintainer="emghand maintainers",
+    maintainer_email="emghand@example.org",
+    description="Signal processing, decoding, control, evaluation and storage for myoelectric hands. Plain Python.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "emghand = emghand.cli.main:main",
+        ],
+    },
+)

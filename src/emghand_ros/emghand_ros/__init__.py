@@ -1,0 +1,1 @@
+"""What every emghand node shares: lifecycle, parameters, QoS, conversions, diagnostics."""

@@ -1,0 +1,1 @@
+"""Publishes hand kinematics from data gloves, files and a synthetic glove."""

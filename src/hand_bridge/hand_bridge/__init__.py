@@ -1,0 +1,1 @@
+"""Moves a MuJoCo hand or a serial servo hand, safely."""

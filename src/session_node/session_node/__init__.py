@@ -1,0 +1,1 @@
+"""Action servers for collecting, testing and training."""
