@@ -14,7 +14,7 @@ setup(
     zip_safe=True,
     maintainer="emghand maintainers",
     maintainer_email="emghand@example.org",
-    description="Signal processing, decoding, control, evaluation and storage for myoelectric hands. Plain Python.",
+    description="Science of a myoelectric hand: signals, decoding, control, evaluation, storage.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [

@@ -14,6 +14,6 @@ setup(
     zip_safe=True,
     maintainer="emghand maintainers",
     maintainer_email="emghand@example.org",
-    description="What every emghand node shares: lifecycle, parameters, QoS, conversions, diagnostics.",
+    description="What every emghand node shares: lifecycle, parameters, QoS and conversions.",
     license="Apache-2.0",
 )

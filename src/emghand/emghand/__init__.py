@@ -1,1 +1,1 @@
-"""Signal processing, decoding, control, evaluation and storage for myoelectric hands. Plain Python."""
+"""Science of a myoelectric hand: signals, decoding, control, evaluation, storage. No ROS."""

@@ -12,10 +12,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from emghand.errors import UserError
+
 T = TypeVar("T")
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError):
     """A setting is unknown, of the wrong type or out of its range."""
 
 
@@ -89,7 +91,7 @@ def _convert(item: dataclasses.Field[Any], value: Any) -> Any:
 def _convert_scalar(name: str, value: Any, kind: type) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if kind is not bool and isinstance(value, bool) or not isinstance(value, kind):
+    if (kind is not bool and isinstance(value, bool)) or not isinstance(value, kind):
         raise SettingsError(f"{name}: expected {kind.__name__}, got {value!r}")
     return value
 

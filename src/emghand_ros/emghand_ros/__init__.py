@@ -1,1 +1,1 @@
-"""What every emghand node shares: lifecycle, parameters, QoS, conversions, diagnostics."""
+"""What every emghand node shares: lifecycle, parameters, QoS and conversions."""

@@ -8,26 +8,22 @@ from collections.abc import Callable, Sequence
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from emghand.settings import SettingsError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 
+from emghand.errors import UserError
 from emghand_ros import qos
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 
 
-class UserError(RuntimeError):
-    """A mistake of the user: shown as one sentence, without a traceback."""
-
-
 class EmghandNode(LifecycleNode):
     """Lifecycle node that starts itself, logs failed transitions and reports on /diagnostics.
 
     Subclasses implement `configure`, `activate`, `deactivate` and `cleanup`, which raise
-    `UserError` or `SettingsError` with a sentence that says what to do, and `diagnose`.
+    `emghand.errors.UserError` with a sentence that says what to do, and `diagnose`.
     """
 
     def __init__(self, name: str, **kwargs: object) -> None:
@@ -96,7 +92,7 @@ class EmghandNode(LifecycleNode):
         # rclpy swallows what a transition callback raises, without a line in the log.
         try:
             step()
-        except (UserError, SettingsError) as error:
+        except UserError as error:
             if not quiet:
                 self.get_logger().error(str(error))
             return FAILURE
@@ -168,7 +164,7 @@ def run(makers: Sequence[Callable[[], EmghandNode]], args: Sequence[str] | None 
                 if node.get_parameter("autostart").value:
                     node.start()
             spin(executor)
-    except (UserError, SettingsError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from emghand.settings import SettingsError, from_mapping
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -16,6 +15,8 @@ from rcl_interfaces.msg import (
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+
+from emghand.settings import SettingsError, from_mapping
 
 T = TypeVar("T")
 _LARGE = 2**53

@@ -1,0 +1,1 @@
+"""Decoders: from feature vectors to DOF estimates."""

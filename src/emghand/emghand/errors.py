@@ -1,0 +1,8 @@
+"""The one error for mistakes of a user."""
+
+
+class UserError(ValueError):
+    """Bad input: its text is one sentence that says what is wrong and what to do.
+
+    The command line and the nodes print it without a traceback.
+    """

@@ -1,0 +1,1 @@
+"""Filters, channels, windows and features, causal and streaming."""

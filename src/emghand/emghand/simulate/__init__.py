@@ -1,0 +1,1 @@
+"""Synthetic EMG and a simulated glove."""

@@ -1,0 +1,1 @@
+"""Sessions, models, recordings and bags on disk."""

@@ -1,0 +1,1 @@
+"""Movements and the trajectories that prompt them."""
