@@ -46,7 +46,7 @@ def is_done(stamp: Path, value: str) -> bool:
 
 
 def find_python() -> str:
-    """This interpreter, or a supported one on the path."""
+    """Find a supported interpreter: the running one, or one on the path."""
     if SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
         return sys.executable
     for minor in range(SUPPORTED[1][1], SUPPORTED[0][1] - 1, -1):
@@ -137,9 +137,7 @@ def build_packages(env: dict[str, str], python: str) -> None:
     if not shutil.which("colcon", path=env["PATH"]):
         fail("colcon is missing: `apt install python3-colcon-common-extensions`.")
     source = ROOT / "src"
-    interfaces = [
-        p for p in (source / "emghand_interfaces").rglob("*") if p.is_file()
-    ]
+    interfaces = [p for p in (source / "emghand_interfaces").rglob("*") if p.is_file()]
     described = [
         p
         for pattern in ("*/package.xml", "*/setup.py", "*/setup.cfg")
