@@ -125,7 +125,8 @@ def install_environment() -> None:
     run([python, "-m", "venv", str(VENV)], "creating the virtual environment")
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     run(
-        [*pip, "install", "--no-input", "--require-hashes", "-r", str(LOCK)],
+        # The lock names every package: nothing is left to resolve.
+        [*pip, "install", "--no-input", "--no-deps", "--require-hashes", "-r", str(LOCK)],
         "installing the locked dependencies (is the Python package index reachable?)",
         log="pip.log",
     )
