@@ -6,7 +6,14 @@ import numpy as np
 
 from emghand.simulate.emg import SyntheticEmg
 from emghand.simulate.settings import SyntheticSettings
-from emghand.storage.recording import Block, Period, Recording, Series, Stream
+from emghand.storage.recording import (
+    Block,
+    Period,
+    Recording,
+    Series,
+    Stream,
+    recording_digest,
+)
 from emghand.tasks.movements import Schedule
 
 PROMPT_RATE = 62.5
@@ -69,4 +76,5 @@ def simulate_recording(
         full_scale=emg.settings.full_scale,
     )
     series = Series(schedule.dofs, stamps, x_d)
-    return Recording("synthetic", stream, blocks, x_d=series, periods=periods)
+    digest = recording_digest(stream, blocks, series, periods)
+    return Recording("synthetic", stream, blocks, x_d=series, periods=periods, digest=digest)
