@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,15 @@ import numpy as np
 
 from emghand.storage.bags.messages import BagError
 from emghand.storage.bags.reader import BagReader
-from emghand.storage.recording import Block, Period, PeriodKind, Recording, Series, Stream
+from emghand.storage.recording import (
+    Block,
+    Period,
+    PeriodKind,
+    Recording,
+    Series,
+    Stream,
+    recording_digest,
+)
 
 EMG_TYPE = "emghand_interfaces/msg/EmgFrame"
 INFO_TYPE = "emghand_interfaces/msg/EmgInfo"
@@ -70,7 +77,7 @@ def read_recording(
         x_hat=_series(messages[names["decoder/x_hat"]], np.nan),
         out_x_hat=_series(messages[names["decoder/out_x_hat"]], np.nan),
         periods=periods,
-        digest=_digest(info, blocks, x_d, periods),
+        digest=recording_digest(info, blocks, x_d, periods),
     )
 
 
@@ -233,20 +240,3 @@ def _periods(messages: Sequence[Any]) -> list[Period]:
         if not periods or periods[-1] != period:
             periods.append(period)
     return periods
-
-
-def _digest(
-    stream: Stream, blocks: Sequence[Block], x_d: Series | None, periods: Sequence[Period]
-) -> str:
-    sha = hashlib.sha256(repr((stream.channel_names, stream.rate, stream.unit)).encode())
-    for block in blocks:
-        sha.update(repr((block.first_sample, block.stamp_ns, block.samples.shape)).encode())
-        sha.update(block.samples.tobytes())
-    if x_d is not None:
-        sha.update(repr((x_d.names, x_d.values.shape)).encode())
-        sha.update(x_d.stamps_ns.tobytes())
-        sha.update(x_d.values.tobytes())
-    sha.update(
-        repr([(p.stamp_ns, int(p.kind), p.movement, p.repetition) for p in periods]).encode()
-    )
-    return sha.hexdigest()

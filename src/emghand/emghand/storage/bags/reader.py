@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +152,7 @@ class BagReader:
         self._files.append(file)
         try:
             indexed = _open_indexed(handle) if is_complete(path) else None
-        except (McapError, KeyError, ValueError):
+        except (McapError, KeyError, ValueError, struct.error):
             indexed = None
         if indexed is not None and not self._salvage:
             file.indexed, summary = indexed
@@ -204,7 +205,7 @@ class BagReader:
             try:
                 for _, channel, message in file.indexed.iter_messages(wanted, starting_at=start_ns):
                     yield _raw(channel.topic, message)
-            except (McapError, ValueError) as error:
+            except (McapError, ValueError, struct.error) as error:
                 raise BagError(
                     f"{file.path}: is damaged ({error}); run: emghand session repair"
                 ) from error
