@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from emghand.errors import UserError
@@ -18,18 +24,48 @@ from emghand_ros import qos
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 
+WAIT_S = 0.2
+"""Longest wait of the executor: a signal is noticed that much later at most."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a busy thread may keep the interpreter while a callback waits for it; Python's own 5 ms
+would make every tick late that meets the loading of a model."""
+
 
 class EmghandNode(LifecycleNode):
     """Lifecycle node that starts itself, logs failed transitions and reports on /diagnostics.
 
     Subclasses implement `configure`, `activate`, `deactivate` and `cleanup`, which raise
     `emghand.errors.UserError` with a sentence that says what to do, and `diagnose`.
+
+    Attributes
+    ----------
+    active : bool
+        Whether the node streams.
+    failure : str
+        Why the last transition failed; empty when it did not. Shown on /diagnostics.
     """
 
     def __init__(self, name: str, **kwargs: object) -> None:
         super().__init__(name, **kwargs)
-        self.declare_parameter("autostart", True)
-        self.declare_parameter("diagnostics_period", 1.0)
+        self.failure = ""
+        self.declare_parameter(
+            "autostart",
+            True,
+            ParameterDescriptor(
+                description="Configure and activate at start, without a lifecycle manager",
+                read_only=True,
+            ),
+        )
+        self.declare_parameter(
+            "diagnostics_period",
+            1.0,
+            ParameterDescriptor(
+                description="Period of the messages on /diagnostics [s]",
+                floating_point_range=[FloatingPointRange(from_value=0.1, to_value=3600.0)],
+                read_only=True,
+            ),
+        )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.SLOW)
         period = self.get_parameter("diagnostics_period").value
         self.create_timer(period, self.publish_diagnostics)
@@ -49,12 +85,20 @@ class EmghandNode(LifecycleNode):
 
     def diagnose(self) -> tuple[bytes, str, dict[str, object]]:
         """Level (`DiagnosticStatus.OK` ...), one sentence, and values by name."""
-        return DiagnosticStatus.OK, "active" if self.active else "inactive", {}
+        if self.active:
+            return DiagnosticStatus.OK, "active", {}
+        return DiagnosticStatus.WARN, "inactive", {}
 
     def stop_safely(self) -> None:
-        """Last call before the process ends. Publishing no longer works here."""
-        self._run(self.deactivate, quiet=True) if self.active else None
-        self._run(self.cleanup, quiet=True)
+        """Deactivate and clean up: the last call before the process ends.
+
+        Publishing still works after SIGINT and SIGTERM, but not when somebody else shut the
+        context down: what has to reach a device goes straight to the device.
+        """
+        if self.active:
+            self.active = False
+            self._run(self.deactivate)
+        self._run(self.cleanup)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `configure`."""
@@ -88,19 +132,21 @@ class EmghandNode(LifecycleNode):
         """Fall back to unconfigured after an error."""
         return self._run(self.cleanup)
 
-    def _run(self, step: Callable[[], None], *, quiet: bool = False) -> TransitionCallbackReturn:
+    def _run(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         # rclpy swallows what a transition callback raises, without a line in the log.
         try:
             step()
         except UserError as error:
-            if not quiet:
-                self.get_logger().error(str(error))
-            return FAILURE
+            self.failure = str(error)
         except Exception as error:
-            if not quiet:
-                self.get_logger().error(f"{step.__name__} failed: {error!r}")
-            return FAILURE
-        return SUCCESS
+            self.failure = f"{step.__name__} failed: {error!r}"
+            print(traceback.format_exc(), file=sys.stderr)
+        else:
+            self.failure = ""
+            return SUCCESS
+        if rclpy.ok():
+            self.get_logger().error(self.failure)
+        return FAILURE
 
     def start(self) -> bool:
         """Configure and activate; False when one of them failed."""
@@ -109,6 +155,8 @@ class EmghandNode(LifecycleNode):
     def publish_diagnostics(self) -> None:
         """Publish `diagnose` on /diagnostics now."""
         level, message, values = self.diagnose()
+        if self.failure:
+            level, message = DiagnosticStatus.ERROR, self.failure
         status = DiagnosticStatus(
             level=level,
             name=self.get_fully_qualified_name().lstrip("/"),
@@ -137,16 +185,25 @@ def make_executor() -> rclpy.executors.Executor:
 def spin(executor: rclpy.executors.Executor, stop: threading.Event | None = None) -> None:
     """Spin until the context is shut down or `stop` is set.
 
-    Waits are bounded, because an unbounded wait of the EventsExecutor overflows in some releases
-    and then never returns.
+    Waits are bounded: an unbounded wait of the EventsExecutor overflows in some releases and then
+    never returns, and a signal is only handled between two waits.
     """
-    never = Future()
     while rclpy.ok() and not (stop is not None and stop.is_set()):
-        executor.spin_until_future_complete(never, timeout_sec=1.0 if stop is None else 0.1)
+        executor.spin_until_future_complete(Future(), timeout_sec=WAIT_S)
+
+
+def _stop_on_signals() -> threading.Event:
+    # rclpy's own handlers invalidate the context at once, so that nothing can be published any
+    # more, and leave Python's KeyboardInterrupt to strike in the middle of any callback.
+    stop = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def run(makers: Sequence[Callable[[], EmghandNode]], args: Sequence[str] | None = None) -> int:
-    """Run one or several nodes in this process until it is told to stop.
+    """Run one or several nodes in this process until SIGINT, SIGTERM or the context ends.
 
     Returns
     -------
@@ -154,8 +211,15 @@ def run(makers: Sequence[Callable[[], EmghandNode]], args: Sequence[str] | None 
         Exit status: 0, or 1 when a node could not be made.
     """
     nodes: list[EmghandNode] = []
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    stop = _stop_on_signals()
     try:
-        with rclpy.init(args=args):
+        context = rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except rclpy_implementation.RCLError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    with context:
+        try:
             executor = make_executor()
             for make in makers:
                 nodes.append(make())
@@ -163,13 +227,17 @@ def run(makers: Sequence[Callable[[], EmghandNode]], args: Sequence[str] | None 
             for node in nodes:
                 if node.get_parameter("autostart").value:
                     node.start()
-            spin(executor)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        for node in nodes:
-            node.stop_safely()
+            # What exists now stays: without this a full collection walks through all of
+            # numpy and scipy in the middle of a tick.
+            gc.collect()
+            gc.freeze()
+            spin(executor, stop)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except ExternalShutdownException:
+            pass
+        finally:
+            for node in nodes:
+                node.stop_safely()
     return 0

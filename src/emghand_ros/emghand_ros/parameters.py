@@ -30,7 +30,9 @@ def _descriptor(item: dataclasses.Field) -> ParameterDescriptor:
         description=text,
         additional_constraints=f"one of: {choices}" if choices else "",
         read_only=not meta["live"],
-        dynamic_typing=isinstance(item.default, tuple),
+        # rclpy cannot tell the type of an empty list, and a person writes 1 for 1.0: the types
+        # are checked by the settings themselves.
+        dynamic_typing=isinstance(item.default, tuple | float),
     )
     low, high = meta["low"], meta["high"]
     if isinstance(item.default, bool) or (low is None and high is None):
@@ -79,7 +81,9 @@ class SettingsParameters(Generic[T]):
         on_change: Callable[[T], None] | None = None,
         defaults: T | None = None,
     ) -> None:
+        self._node = node
         self._cls = cls
+        self._applying = False
         self._prefix = f"{prefix}." if prefix else ""
         self._on_change = on_change
         defaults = cls() if defaults is None else defaults
@@ -97,7 +101,10 @@ class SettingsParameters(Generic[T]):
                 raise SettingsError(f"parameter {self._prefix}{item.name}: {error}") from error
             value = parameter.value
             values[item.name] = tuple(value) if is_list and value is not None else value
-        self.value: T = from_mapping(cls, values)
+        try:
+            self.value: T = from_mapping(cls, values)
+        except SettingsError as error:
+            raise SettingsError(f"parameter {self._prefix}{error}") from error
         node.add_on_set_parameters_callback(self._on_set)
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
@@ -112,9 +119,32 @@ class SettingsParameters(Generic[T]):
             return SetParametersResult(successful=True)
         try:
             new = from_mapping(self._cls, dataclasses.asdict(self.value) | changed)  # type: ignore[call-overload]
-            if self._on_change is not None:
+            if self._on_change is not None and not self._applying:
                 self._on_change(new)
         except SettingsError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self.value = new
         return SetParametersResult(successful=True)
+
+    def apply(self, settings: T) -> None:
+        """Set the parameters to what `settings` says; `on_change` is not called.
+
+        Raises
+        ------
+        SettingsError
+            When a parameter that differs cannot be changed while the node runs.
+        """
+        new = dataclasses.asdict(settings)  # type: ignore[call-overload]
+        values = {k: v for k, v in new.items() if v != getattr(self.value, k)}
+        self._applying = True
+        try:
+            result = self._node.set_parameters_atomically(
+                [
+                    Parameter(self._prefix + name, value=list(v) if isinstance(v, tuple) else v)
+                    for name, v in values.items()
+                ]
+            )
+        finally:
+            self._applying = False
+        if not result.successful:
+            raise SettingsError(result.reason)
