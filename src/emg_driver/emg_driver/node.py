@@ -61,8 +61,8 @@ class EmgDriver(EmghandNode):
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__("emg_driver", **kwargs)
-        self._parameters = SettingsParameters(self, Settings)
-        self._device_parameters = {
+        self._common = SettingsParameters(self, Settings)
+        self._specific = {
             name: SettingsParameters(self, kind.settings, prefix=name)
             for name, kind in KINDS.items()
         }
@@ -84,8 +84,8 @@ class EmgDriver(EmghandNode):
 
     def configure(self) -> None:
         """Make the device: checks its settings and reads files."""
-        s = self._parameters.value
-        device = KINDS[s.device].make(self._device_parameters[s.device].value, s.block_size)
+        s = self._common.value
+        device = KINDS[s.device].make(self._specific[s.device].value, s.block_size)
         self._device = device
         self._acquisition = Acquisition(
             device,
@@ -117,7 +117,7 @@ class EmgDriver(EmghandNode):
             return DiagnosticStatus.OK, "not configured", {}
         state, reason = acquisition.status
         values: dict[str, object] = {
-            "device": self._parameters.value.device,
+            "device": self._common.value.device,
             "state": state.value,
             "opened": acquisition.opened,
             "samples": self._published,
@@ -140,6 +140,8 @@ class EmgDriver(EmghandNode):
             self.get_logger().warning("the clock of this machine stepped; time stamps follow it")
 
     def _on_state(self, state: State, reason: str) -> None:
+        if not self.context.ok():
+            return
         log = self.get_logger()
         if state is State.RECONNECTING:
             log.warning(f"reconnecting: {reason}")
@@ -147,7 +149,7 @@ class EmgDriver(EmghandNode):
             log.info(f"{state.value}: {reason}" if reason else state.value)
 
     def _on_open(self, opened: Stream) -> None:
-        s = self._parameters.value
+        s = self._common.value
         size = s.block_size or opened.block_size
         name = f"{opened.device}-{uuid.uuid4().hex[:12]}"
         self._stream = stream = replace(opened, stream=name, block_size=size)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emg_driver.device import DeviceKind, Reading
 from emghand.settings import setting
@@ -47,6 +48,7 @@ class SyntheticDevice:
         self._loss = np.random.default_rng([settings.seed, 3, settings.run])
         self._start_ns = 0
         self._next = 0
+        self._made: NDArray[np.float32] | None = None
         self._lost_blocks = 0
 
     def set_intention(self, values: Mapping[str, float]) -> None:
@@ -68,14 +70,16 @@ class SyntheticDevice:
         late = int((now - self._start_ns) * 1e-9 * rate) - self._next
         if late > BUFFER_S * rate:
             self._next += (late - int(BUFFER_S * rate)) // self._block * self._block
+        if self._made is None:
+            # Made ahead, so that a block leaves at once when it is due.
+            self._made = self._emg.push(np.tile(self._intended(now), (self._block, 1)))
         due = self._start_ns + round((self._next + self._block) * 1e9 / rate)
         if due > now:
             time.sleep(min((due - now) * 1e-9, timeout_s))
             if time.monotonic_ns() < due:
                 return None
-        first = self._next
-        self._next += self._block
-        samples = self._emg.push(np.tile(self._intended(due), (self._block, 1)))
+        first, samples = self._next, self._made
+        self._next, self._made = first + self._block, None
         if self._loss.random() < self._settings.loss:
             self._lost_blocks += 1
             return None
