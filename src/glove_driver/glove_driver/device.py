@@ -81,4 +81,4 @@ class FollowsEmg(Protocol):
     """A device that keeps in step with the EMG, as the playback of a recording does."""
 
     def emg_arrived(self, sample: int, time_ns: int) -> None:
-        """This sample of the EMG was taken at this steady time. Called from the node's thread."""
+        """Tell when this sample of the EMG was taken, steady time. From the node's thread."""
