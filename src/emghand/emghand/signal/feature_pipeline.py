@@ -1,0 +1,253 @@
+"""From raw EMG to feature vectors: the one path used live, offline, in replay and in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from emghand.errors import UserError
+from emghand.signal.channels import Montage
+from emghand.signal.features import FeatureVector, HopSums, has_steps
+from emghand.signal.filters import StreamingFilter, band_sections, notch_sections
+from emghand.signal.quality import SignalGuard
+from emghand.signal.sample_grid import Gap, Piece, SampleGrid
+from emghand.signal.settings import FeatureSettings
+from emghand.signal.window import SlidingSum
+
+Array = NDArray[np.float64]
+
+_CHUNK = 4096
+_MOST_HOPS = 32
+_CACHE_BYTES = 1 << 17
+
+
+class FeatureTick(NamedTuple):
+    """The features of one tick.
+
+    Parameters
+    ----------
+    tick : int
+        Number on the absolute sample grid.
+    last_sample : int
+        Last sample of the window on the device's counter: ``(tick + 1) * hop - 1``.
+    z : ndarray, shape (n_features,), float64
+    quality : int
+        Bits of `emghand.signal.quality.Quality`.
+    reset : bool
+        First tick after filters and windows started anew.
+    """
+
+    tick: int
+    last_sample: int
+    z: Array
+    quality: int
+    reset: bool
+
+
+class FeaturePipeline:
+    """Raw EMG in blocks of any size in, one feature vector per tick out.
+
+    Band-pass, notches, differential pairs, sums per hop, sliding window, features, live-signal
+    guard. All of it advances hop by hop on the absolute sample grid of the device, so the result
+    does not depend on how the samples arrived, to the bit. There is no tick before the window is
+    full, at the start and after every reset. Filters start in the steady state of the first sample,
+    so that an electrode offset makes no transient.
+
+    Parameters
+    ----------
+    settings : FeatureSettings
+    n_channels : int
+    rate : float
+        Samples per second [Hz].
+    full_scale : float
+        Largest absolute value of the device, in the unit of the signal; 0: unknown.
+    channel_names : sequence of str, optional
+        Default: ch1, ch2, …
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the features.
+    channels : tuple of str
+        Names of the channels in use, those of `channel_quality`.
+    tick_rate : float
+        Ticks per second [Hz].
+
+    Raises
+    ------
+    UserError
+        When the settings do not fit the stream.
+    """
+
+    def __init__(
+        self,
+        settings: FeatureSettings,
+        n_channels: int,
+        rate: float,
+        full_scale: float = 0.0,
+        channel_names: Sequence[str] | None = None,
+    ) -> None:
+        if channel_names is None:
+            channel_names = [f"ch{i + 1}" for i in range(n_channels)]
+        if len(channel_names) != n_channels or len(set(channel_names)) != n_channels:
+            raise UserError(f"{n_channels} channels need as many names, each once")
+        if not rate > 0:
+            raise UserError(f"rate: {rate} Hz must be above 0")
+        self.settings = settings
+        self.n_channels = n_channels
+        self.rate = rate
+        self.tick_rate = rate / settings.hop
+        self._hop = settings.hop
+        montage = Montage(settings.montage, channel_names, settings.bad_channels)
+        self.channels = montage.channels
+        self._selection = montage.selection
+        n_used = len(montage.channels)
+        max_fill = int(settings.max_fill_s * rate + 1e-9)
+        self._grid = SampleGrid(self._hop, n_used, max_fill, back_limit=round(rate))
+        self._band = StreamingFilter(band_sections(settings, rate), n_used)
+        notches = notch_sections(settings, rate)
+        self._notch = StreamingFilter(notches, n_used)
+        self._montage = montage
+        self._tail = np.zeros((2, montage.columns))
+        self._sums: dict[int, HopSums] = {}
+        first = self._sums_of(1)
+        self._window = SlidingSum(settings.window_hops, first.full.shape[1], has_steps(settings))
+        most = _CACHE_BYTES // (8 * self._hop * first.full.shape[1])
+        self._batch = min(_MOST_HOPS, 1 << max(most.bit_length() - 1, 0))
+        self._features = FeatureVector(settings, montage)
+        self.names = self._features.names
+        self._guard = SignalGuard(settings, n_used, rate, full_scale, mains=len(notches) > 0)
+        self.reset()
+
+    @property
+    def n_features(self) -> int:
+        """Length of a feature vector."""
+        return len(self.names)
+
+    def reset(self) -> None:
+        """Expect a new stream; gaps that were not taken yet stay."""
+        self._grid.reset()
+        self._start(np.zeros(len(self.channels)), 0)
+
+    def take_gaps(self) -> list[Gap]:
+        """Gaps, duplicates and resets since the last call."""
+        return self._grid.take_gaps()
+
+    def channel_quality(self) -> NDArray[np.uint8]:
+        """Bits of `Quality` of every channel in use now, shape (len(channels),)."""
+        return self._guard.channel_flags()
+
+    def push(self, samples: ArrayLike, first_sample: int) -> list[FeatureTick]:
+        """Take the next block of raw EMG.
+
+        Parameters
+        ----------
+        samples : array_like, shape (n_samples, n_channels)
+            Any number of samples.
+        first_sample : int
+            Index of the first one on the device's counter.
+
+        Returns
+        -------
+        list of FeatureTick
+            One for every tick that ends in this block.
+
+        Raises
+        ------
+        ValueError
+            When the block does not have `n_channels` columns.
+        """
+        block = np.asarray(samples)
+        if block.ndim != 2 or block.shape[1] != self.n_channels:
+            raise ValueError(f"expected (n, {self.n_channels}) samples, got shape {block.shape}")
+        ticks: list[FeatureTick] = []
+        for start in range(0, len(block), _CHUNK):
+            part = block[start : start + _CHUNK]
+            if self._selection is not None:
+                part = part[:, self._selection]
+            part = np.ascontiguousarray(part, np.float64)
+            for piece in self._grid.push(part, int(first_sample) + start):
+                self._advance(piece, ticks)
+        return ticks
+
+    def _start(self, level: Array, hop_index: int) -> None:
+        self._notch.start(self._band.start(level))
+        self._tail[...] = 0.0
+        self._window.start()
+        self._guard.start(level, hop_index)
+        self._hops = 0
+
+    def _sums_of(self, hops: int) -> HopSums:
+        if hops not in self._sums:
+            self._sums[hops] = HopSums(self.settings, self._montage, hops, self._tail)
+        return self._sums[hops]
+
+    def _advance(self, piece: Piece, ticks: list[FeatureTick]) -> None:
+        """Take whole hops, in batches whose size is a power of two that divides their index."""
+        index, samples, fresh = piece
+        if fresh:
+            self._start(samples[0], index)
+        while len(samples):
+            size = self._batch
+            while index % size or size * self._hop > len(samples):
+                size //= 2
+            self._advance_batch(index, samples[: size * self._hop], ticks)
+            samples = samples[size * self._hop :]
+            index += size
+
+    def _advance_batch(self, index: int, samples: Array, ticks: list[FeatureTick]) -> None:
+        band = np.array(samples.T, order="C")
+        self._band.run(band)
+        clean = band.copy()
+        self._notch.run(clean)
+        size = len(samples) // self._hop
+        if (index + size) % _MOST_HOPS == 0:
+            self._band.flush()
+            self._notch.flush()
+        sums = self._sums_of(size)
+        sums.update(clean.T)
+        z = self._features.compute(self._window.push(index, sums.full, sums.inner))
+        flags = self._guard.update(index, samples, band, clean)
+        for row, quality in zip(z, flags, strict=True):
+            self._hops += 1
+            index += 1
+            ahead = self._hops - self.settings.window_hops
+            if ahead >= 0:
+                last = index * self._hop - 1
+                ticks.append(FeatureTick(index - 1, last, row, int(quality), ahead == 0))
+
+    def _arrays(self) -> dict[str, NDArray]:
+        arrays = {"band": self._band.state, "notch": self._notch.state, "tail": self._tail}
+        return arrays | {f"window.{name}": a for name, a in self._window.arrays().items()}
+
+    def snapshot(self) -> dict[str, NDArray]:
+        """The whole state as plain arrays, copied."""
+        snapshot = {name: array.copy() for name, array in self._arrays().items()}
+        for part, state in (("grid", self._grid.state()), ("guard", self._guard.state())):
+            snapshot |= {f"{part}.{name}": array for name, array in state.items()}
+        snapshot["hops"] = np.array(self._hops, np.int64)
+        return snapshot
+
+    def restore(self, snapshot: Mapping[str, NDArray]) -> None:
+        """Go on from a snapshot: what follows is what would have followed there, to the bit.
+
+        Raises
+        ------
+        UserError
+            When the snapshot was taken with other settings or another stream.
+        """
+        own = self.snapshot()
+        if {n: a.shape for n, a in own.items()} != {n: np.shape(a) for n, a in snapshot.items()}:
+            raise UserError("snapshot: does not fit these feature settings and this stream")
+        for name, array in self._arrays().items():
+            array[...] = snapshot[name]
+        self._grid.set_state(_part(snapshot, "grid."))
+        self._guard.set_state(_part(snapshot, "guard."))
+        self._hops = int(snapshot["hops"])
+
+
+def _part(snapshot: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:
+    return {n.removeprefix(prefix): a for n, a in snapshot.items() if n.startswith(prefix)}
