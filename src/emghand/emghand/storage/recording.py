@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -122,3 +124,21 @@ class Recording:
     out_x_hat: Series | None = None
     periods: list[Period] = field(default_factory=list)
     digest: str = ""
+
+
+def recording_digest(
+    stream: Stream, blocks: Sequence[Block], x_d: Series | None, periods: Sequence[Period]
+) -> str:
+    """SHA-256 of the raw EMG and the labels, whatever they were read from, hexadecimal."""
+    sha = hashlib.sha256(repr((stream.channel_names, stream.rate, stream.unit)).encode())
+    for block in blocks:
+        sha.update(repr((block.first_sample, block.stamp_ns, block.samples.shape)).encode())
+        sha.update(np.ascontiguousarray(block.samples).data)
+    if x_d is not None:
+        sha.update(repr((x_d.names, x_d.values.shape)).encode())
+        sha.update(np.ascontiguousarray(x_d.stamps_ns).data)
+        sha.update(np.ascontiguousarray(x_d.values).data)
+    sha.update(
+        repr([(p.stamp_ns, int(p.kind), p.movement, p.repetition) for p in periods]).encode()
+    )
+    return sha.hexdigest()

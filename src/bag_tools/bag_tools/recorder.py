@@ -1,0 +1,179 @@
+"""Node that records topics into a rosbag2 directory (MCAP)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from emghand_interfaces.srv import StartRecording, StopRecording
+
+from bag_tools.recording import Recording, check_space
+from emghand.errors import UserError
+from emghand.settings import check, setting
+from emghand_ros.node import EmghandNode, run
+from emghand_ros.parameters import SettingsParameters
+
+
+@dataclass(frozen=True)
+class RecorderSettings:
+    """What is recorded, and where."""
+
+    uri: str = setting("", "Bag to record from the start; empty: wait for ~/start", live=False)
+    topics: tuple[str, ...] = setting(
+        (), "Topics recorded from the start; empty: all but hidden ones", live=False
+    )
+    discovery_period: float = setting(
+        0.1, "Time between two looks for new topics", unit="s", low=0.02, high=5.0, live=False
+    )
+    min_free: float = setting(
+        200.0, "Free space at which a recording is finished", unit="MB", low=0.0
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+class BagRecorder(EmghandNode):
+    """Thin node around `Recording`: services, parameters, discovery, disk space."""
+
+    def __init__(self, name: str = "bag_recorder", **kwargs: object) -> None:
+        super().__init__(name, **kwargs)
+        self._settings = SettingsParameters(self, RecorderSettings)
+        self._recording: Recording | None = None
+        self._report: dict[str, object] = {}
+        # Not in the executor: its subscriptions are emptied by hand, see `Recording`.
+        self._ear = rclpy.create_node(
+            f"_{self.get_name()}_ear",
+            namespace=self.get_namespace(),
+            context=self.context,
+            enable_rosout=False,
+            start_parameter_services=False,
+            use_global_arguments=False,
+        )
+        self.create_service(StartRecording, "~/start", self._on_start)
+        self.create_service(StopRecording, "~/stop", self._on_stop)
+        self.create_timer(self._settings.value.discovery_period, self._follow_graph)
+        self.create_timer(1.0, self._check_disk)
+
+    def activate(self) -> None:
+        """Start to record when `uri` is set."""
+        settings = self._settings.value
+        if settings.uri:
+            self.start_recording(settings.uri, settings.topics)
+
+    def deactivate(self) -> None:
+        """Finish the bag."""
+        if self._recording is not None:
+            self.stop_recording()
+
+    def diagnose(self) -> tuple[bytes, str, dict[str, object]]:
+        """State of the recording."""
+        recording = self._recording
+        if recording is None:
+            lost = self._report.get("lost", 0)
+            level = DiagnosticStatus.WARN if lost else DiagnosticStatus.OK
+            return level, "not recording", {"lost in the last recording": lost}
+        values = {
+            "bag": recording.path,
+            "topics": len(recording.topics),
+            "messages": recording.message_count,
+            "not published": ", ".join(recording.missing),
+        }
+        return DiagnosticStatus.OK, "recording", values
+
+    def start_recording(self, uri: str, topics: tuple[str, ...]) -> str:
+        """Start a recording; returns a sentence.
+
+        Raises
+        ------
+        UserError
+            When one is running, the bag exists, the node is not active or the disk is full.
+        """
+        if self._recording is not None:
+            raise UserError(f"already recording {self._recording.path}; stop that first")
+        if not uri:
+            raise UserError("no bag was named: give the directory to create")
+        path = Path(uri).expanduser().absolute()
+        check_space(path, self._settings.value.min_free)
+        names = [self.resolve_topic_name(topic) for topic in topics]
+        self._recording = Recording(self._ear, path, names, self.get_logger().warning)
+        text = f"recording {path}"
+        self.get_logger().info(text)
+        return text
+
+    def stop_recording(self) -> dict[str, object]:
+        """Finish the recording; returns its integrity report.
+
+        Raises
+        ------
+        UserError
+            When none is running, or its bag could not be finished.
+        """
+        recording, self._recording = self._recording, None
+        if recording is None:
+            raise UserError("not recording")
+        self._report = recording.stop()
+        total = sum(self._report["messages"].values())  # type: ignore[attr-defined]
+        text = f"recorded {total} messages into {recording.path}, lost {self._report['lost']}"
+        log = self.get_logger().warning if self._report["lost"] else self.get_logger().info
+        log(text)
+        return self._report
+
+    def _on_start(
+        self, request: StartRecording.Request, response: StartRecording.Response
+    ) -> StartRecording.Response:
+        try:
+            if not self.active:
+                raise UserError("the recorder is not active")
+            response.message = self.start_recording(request.uri, tuple(request.topics))
+            response.success = True
+        except UserError as error:
+            response.message = str(error)
+        return response
+
+    def _on_stop(
+        self, request: StopRecording.Request, response: StopRecording.Response
+    ) -> StopRecording.Response:
+        try:
+            response.report = json.dumps(self.stop_recording())
+            response.success = True
+            response.message = f"recorded {self._report['bag']}"
+        except UserError as error:
+            response.message = str(error)
+        return response
+
+    def _follow_graph(self) -> None:
+        if self._recording is not None:
+            self._recording.follow_graph()
+
+    def _check_disk(self) -> None:
+        if self._recording is None:
+            return
+        try:
+            self._recording.check(self._settings.value.min_free)
+        except UserError as error:
+            self.failure = str(error)
+            self.get_logger().error(f"{error}; the recording is finished now")
+            try:
+                self.stop_recording()
+            except UserError as failed:
+                self.failure = str(failed)
+                self.get_logger().error(self.failure)
+
+    def destroy_node(self) -> None:
+        """Also destroy the node that listens."""
+        self._ear.destroy_node()
+        super().destroy_node()
+
+
+def main() -> int:
+    """Run the node."""
+    return run([BagRecorder])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from emghand_interfaces.msg import EmgFrame, EmgInfo
+from emghand_interfaces.srv import StartRecording, StopRecording
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from std_msgs.msg import Float64, String
+
+from bag_tools.recorder import BagRecorder
+from emghand.storage.bags import BagReader, read_recording
+from emghand.storage.bags.repair import is_playable
+from emghand_ros import conversions, qos
+from emghand_ros.testing import Graph, isolate, wait_until
+
+pytestmark = pytest.mark.ros
+
+
+class Talker(Node):
+    def __init__(self):
+        super().__init__("talker")
+        self.emg = self.create_publisher(EmgFrame, "/emg/raw", qos.EMG)
+        self.info = self.create_publisher(EmgInfo, "/emg/info", qos.LATCHED)
+        self.info.publish(
+            EmgInfo(device="synthetic", stream="a", channel_names=["x", "y"], rate=1000.0)
+        )
+
+    def frame(self, i):
+        block = np.full((16, 2), i)
+        self.emg.publish(conversions.emg_to_ros(block, 16 * i, 0, i * 16_000_000, "synthetic"))
+
+
+@pytest.fixture
+def graph():
+    with Graph() as graph:
+        graph.talker = graph.add(Talker())
+        graph.recorder = graph.add(BagRecorder())
+        graph.recorder.start()
+        yield graph
+
+
+def call(graph, kind, name, **fields):
+    client = graph.talker.create_client(kind, f"/bag_recorder/{name}")
+    assert client.wait_for_service(5.0)
+    return graph.result(client.call_async(kind.Request(**fields)), name)
+
+
+def start(graph, path, topics=()):
+    return call(graph, StartRecording, "start", uri=str(path), topics=list(topics))
+
+
+def stop(graph):
+    response = call(graph, StopRecording, "stop")
+    assert response.success, response.message
+    return json.loads(response.report)
+
+
+def wait_for_match(publisher):
+    wait_until(lambda: publisher.get_subscription_count() > 0, "the recorder subscribes")
+
+
+def test_what_is_published_between_start_and_stop_is_in_the_bag(graph, tmp_path):
+    assert start(graph, tmp_path / "bag").success
+    wait_for_match(graph.talker.emg)
+    for i in range(200):
+        graph.talker.frame(i)
+        time.sleep(0.0005)
+    wait_until(lambda: graph.recorder._recording.message_count > 200, "all messages are taken")
+    report = stop(graph)
+    assert report["lost"] == 0
+    assert report["messages"]["/emg/raw"] == 200
+    assert report["samples"]["/emg/raw"] == {
+        "samples": 3200, "missing": 0, "restarts": 0, "gaps": []
+    }  # fmt: skip
+    assert is_playable(tmp_path / "bag")
+    recording = read_recording(tmp_path / "bag")
+    assert recording.stream.device == "synthetic"
+    assert [b.first_sample for b in recording.blocks] == [16 * i for i in range(200)]
+    assert recording.blocks[7].samples[0, 0] == 7
+
+
+def test_the_bag_keeps_how_topics_were_offered(graph, tmp_path):
+    start(graph, tmp_path / "bag")
+    wait_until(lambda: "/emg/info" in graph.recorder._recording.topics, "the info is found")
+    stop(graph)
+    with BagReader(tmp_path / "bag") as reader:
+        info = reader.topics["/emg/info"]
+        assert info.qos[0].durability.name == "TRANSIENT_LOCAL"
+        assert reader.topics["/emg/raw"].qos[0].durability.name == "VOLATILE"
+        assert info.type_hash.startswith("RIHS01_")
+        publisher = graph.talker.get_publishers_info_by_topic("/emg/info")[0]
+        assert info.type_hash == str(publisher.topic_type_hash)
+
+
+def test_publishers_that_appear_later_are_recorded_too(graph, tmp_path):
+    start(graph, tmp_path / "bag")
+    late = graph.talker.create_publisher(String, "/late", 10)
+    wait_for_match(late)
+    late.publish(String(data="hello"))
+    wait_until(lambda: graph.recorder._recording._writer.counts.get("/late"), "it is taken")
+    assert stop(graph)["messages"]["/late"] == 1
+
+
+def test_a_weaker_publisher_that_joins_is_heard(graph, tmp_path):
+    strong = graph.talker.create_publisher(Float64, "/x", 10)
+    start(graph, tmp_path / "bag", ["/x"])
+    wait_for_match(strong)
+    weak = graph.talker.create_publisher(
+        Float64, "/x", QoSProfile(depth=10, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    )
+    wait_for_match(weak)
+    weak.publish(Float64(data=1.0))
+    wait_until(lambda: graph.recorder._recording.message_count, "it is taken")
+    assert stop(graph)["messages"] == {"/x": 1}
+
+
+def test_only_the_chosen_topics_are_recorded_and_silent_ones_are_named(graph, tmp_path):
+    start(graph, tmp_path / "bag", ["/emg/info", "/nobody"])
+    wait_until(lambda: graph.recorder._recording.message_count, "the latched info is taken")
+    assert stop(graph)["messages"] == {"/emg/info": 1, "/nobody": 0}
+
+
+def test_mistakes_are_answered_with_a_sentence(graph, tmp_path):
+    assert "not recording" in call(graph, StopRecording, "stop").message
+    assert "no bag was named" in start(graph, "").message
+    (tmp_path / "there").mkdir()
+    assert "exists already" in start(graph, tmp_path / "there").message
+    assert start(graph, tmp_path / "bag").success
+    assert "already recording" in start(graph, tmp_path / "bag2").message
+    stop(graph)
+
+
+def test_a_device_that_drops_samples_shows_in_the_report_but_not_as_a_loss(graph, tmp_path):
+    start(graph, tmp_path / "bag", ["/emg/raw"])
+    wait_for_match(graph.talker.emg)
+    for i in (0, 1, 5, 6):
+        graph.talker.frame(i)
+    wait_until(lambda: graph.recorder._recording.message_count == 4, "all messages are taken")
+    report = stop(graph)
+    assert report["lost"] == 0
+    assert report["samples"]["/emg/raw"]["gaps"] == [{"at": 32, "missing": 48}]
+
+
+def test_too_little_space_refuses_to_start(tmp_path):
+    with Graph() as graph:
+        graph.talker = graph.add(Talker())
+        recorder = graph.add(BagRecorder())
+        recorder._settings.value = type(recorder._settings.value)(min_free=1e12)
+        recorder.start()
+        response = start(graph, tmp_path / "bag")
+        assert not response.success
+        assert "MB are free" in response.message
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_bag(tmp_path, number):
+    isolate()
+    command = [sys.executable, "-m", "bag_tools.recorder", "--ros-args", "-p", f"uri:={tmp_path}/b"]
+    process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: (tmp_path / "b" / "b_0.mcap").exists(), "it records")
+        time.sleep(0.3)
+        process.send_signal(number)
+        assert process.wait(5.0) == 0
+    finally:
+        process.kill()
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    assert is_playable(tmp_path / "b")

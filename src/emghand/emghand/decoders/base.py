@@ -1,0 +1,263 @@
+"""What every decoder shares: parameters, delayed copies of the features, streaming, arrays."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emghand.decoders.delays import DelayLine, same_segment, stack_delays
+from emghand.errors import UserError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Arrays = dict[str, NDArray[np.generic]]
+
+LARGEST = 1e30
+"""Bound of every learned number and every feature: with it no estimate overflows."""
+
+
+class Decoder(ABC):
+    """A decoder follows scikit-learn, and adds streaming: `reset` and `step`.
+
+    A decoder is one module of `emghand.decoders` with the name of its kind and with a constant
+    ``DECODER`` that holds the class. The class keeps its constructor arguments under their own
+    names, lists the arrays it learns in `learned`, and implements `_fit`, `_estimate` and, when it
+    carries more than the delayed features from tick to tick, the state methods.
+
+    Parameters
+    ----------
+    delays : sequence of int
+        Features of so many ticks ago are added to those of now; ascending, positive.
+    """
+
+    kind: ClassVar[str]
+    learned: ClassVar[dict[str, str]]
+    """Learned arrays and their shape: ``d`` DOFs, ``f`` features with delayed copies, ``1`` one."""
+    differential: ClassVar[bool] = False
+    """Whether it estimates velocities and integrates them itself."""
+
+    def __init__(self, delays: tuple[int, ...] = ()) -> None:
+        self.delays = delays
+        self.n_features_ = 0
+        self.n_dofs_ = 0
+        self._line = DelayLine(0, ())
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor arguments by name; `deep` is there for scikit-learn."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Decoder:
+        """Change constructor arguments by name; the decoder must be fitted again.
+
+        Raises
+        ------
+        UserError
+            For an unknown name.
+        """
+        known = inspect.signature(type(self)).parameters
+        for name, value in params.items():
+            if name not in known:
+                raise UserError(
+                    f"{self.kind} decoder: unknown parameter {name}, known: {', '.join(known)}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def fit(
+        self,
+        Z: Floats,
+        X: Floats,
+        groups: Ints | None = None,
+        *,
+        segments: Ints | None = None,
+        use: Bools | None = None,
+    ) -> Decoder:
+        """Learn from examples.
+
+        Parameters
+        ----------
+        Z : ndarray, shape (m, n_features)
+            Normalised features, one row per tick.
+        X : ndarray, shape (m, n_dofs)
+            Desired DOFs.
+        groups : ndarray of int, shape (m,), optional
+            Repetition of each row, for choices made by leaving one repetition out. Without it, five
+            pieces of consecutive rows.
+        segments : ndarray of int, shape (m,), optional
+            Rows that follow one another in time share a number; delays never reach across.
+        use : ndarray of bool, shape (m,), optional
+            Rows to learn from; the others only serve as past of these.
+
+        Raises
+        ------
+        UserError
+            When shapes disagree, a value is not finite, or the data do not determine a decoder.
+        """
+        Z, X = np.asarray(Z, dtype=np.float64), np.asarray(X, dtype=np.float64)
+        if Z.ndim != 2 or X.ndim != 2 or len(Z) != len(X) or not Z.size or not X.size:
+            raise UserError(
+                f"{self.kind} decoder: needs features (m, n) and targets (m, d), got {Z.shape} "
+                f"and {X.shape}"
+            )
+        m = len(Z)
+        kept = np.ones(m, dtype=np.bool_) if use is None else np.asarray(use, dtype=np.bool_)
+        runs = np.zeros(m, dtype=np.int64) if segments is None else np.asarray(segments)
+        folds = np.arange(m) * 5 // m if groups is None else np.asarray(groups)
+        for name, labels in (("use", kept), ("segments", runs), ("groups", folds)):
+            if labels.shape != (m,):
+                raise UserError(f"{self.kind} decoder: {name} must have {m} entries")
+        if not (np.abs(Z) < LARGEST).all() or not np.isfinite(X[kept]).all():
+            raise UserError(f"{self.kind} decoder: training data hold values that are not finite")
+        if kept.sum() < 2:
+            raise UserError(f"{self.kind} decoder: needs at least 2 examples")
+        self.n_features_, self.n_dofs_ = Z.shape[1], X.shape[1]
+        stacked = stack_delays(Z, self.delays, runs)
+        follows = np.concatenate([[False], kept[1:] & kept[:-1] & same_segment(runs)])
+        self._fit(stacked[kept], X[kept], folds[kept].astype(np.int64), follows[kept])
+        self._check_learned()
+        self._prepare()
+        self.reset()
+        return self
+
+    def predict(self, Z: Floats, segments: Ints | None = None) -> Floats:
+        """Estimates for a run of ticks, bit for bit those of `step` one after the other.
+
+        Parameters
+        ----------
+        Z : ndarray, shape (m, n_features)
+        segments : ndarray of int, shape (m,), optional
+            The decoder starts anew wherever the number changes.
+
+        Returns
+        -------
+        ndarray, shape (m, n_dofs)
+            The state of the decoder itself is as before.
+        """
+        before = self.state()
+        Z = np.ascontiguousarray(Z, dtype=np.float64)
+        if Z.ndim != 2 or Z.shape[1] != self.n_features_:
+            raise UserError(
+                f"{self.kind} decoder: expects {self.n_features_} features, got {Z.shape}"
+            )
+        X = np.empty((len(Z), self.n_dofs_))
+        self.reset()
+        for i in range(len(Z)):
+            if segments is not None and i and segments[i] != segments[i - 1]:
+                self.reset()
+            X[i] = self.step(Z[i])
+        self.set_state(before)
+        return X
+
+    def reset(self) -> None:
+        """Forget the past: the next tick is taken as if it had always been so."""
+        self._line.reset()
+
+    def step(self, z: Floats) -> Floats:
+        """Estimate of one tick.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n_features,)
+            Normalised features; finite, below 1e30.
+
+        Returns
+        -------
+        ndarray, shape (n_dofs,)
+            `x_hat`.
+        """
+        return self._estimate(self._line.push(z))
+
+    def state(self) -> Arrays:
+        """Everything carried from tick to tick, as copies."""
+        return self._line.state()
+
+    def set_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned.
+
+        Raises
+        ------
+        UserError
+            When the state is that of another decoder.
+        """
+        own = self.state()
+        for key, value in own.items():
+            if key not in state or np.shape(state[key]) != value.shape:
+                raise UserError(f"state of the {self.kind} decoder: {key} is missing or of no fit")
+        self._line.set_state(state)
+
+    def to_arrays(self) -> Arrays:
+        """Learned arrays by name."""
+        return {name: getattr(self, name) for name in self.learned}
+
+    @classmethod
+    def from_arrays(
+        cls, params: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
+    ) -> Decoder:
+        """Fitted decoder from its parameters (`get_params`) and arrays (`to_arrays`).
+
+        Raises
+        ------
+        UserError
+            For an unknown parameter, or an array that is missing, of a wrong shape or not finite.
+        """
+        known = inspect.signature(cls).parameters
+        for name in params:
+            if name not in known:
+                raise UserError(f"{cls.kind} decoder: unknown parameter {name}")
+        decoder = cls(
+            **{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in params.items()}
+        )
+        if set(arrays) != set(cls.learned):
+            raise UserError(
+                f"{cls.kind} decoder: expects the arrays {', '.join(sorted(cls.learned))}, got "
+                f"{', '.join(sorted(arrays)) or 'none'}"
+            )
+        copies = decoder._check_delays() + 1
+        shapes: dict[str, int] = {}
+        for name, letters in cls.learned.items():
+            value = np.array(arrays[name], dtype=np.float64)
+            if value.ndim != len(letters):
+                raise UserError(f"{cls.kind} decoder: array {name} has shape {value.shape}")
+            for letter, size in zip(letters, value.shape, strict=True):
+                expected = 1 if letter == "1" else shapes.setdefault(letter, size)
+                if size != expected or size < 1:
+                    raise UserError(f"{cls.kind} decoder: array {name} has shape {value.shape}")
+            setattr(decoder, name, value)
+        if shapes["f"] % copies:
+            raise UserError(f"{cls.kind} decoder: the arrays do not fit {copies - 1} delays")
+        decoder.n_features_, decoder.n_dofs_ = shapes["f"] // copies, shapes["d"]
+        decoder._check_learned()
+        decoder._prepare()
+        decoder.reset()
+        return decoder
+
+    @abstractmethod
+    def _fit(self, Z: Floats, X: Floats, groups: Ints, follows: Bools) -> None:
+        """Set the learned arrays.
+
+        `Z` holds the delayed copies as well; `follows` marks rows whose predecessor in time is the
+        row before.
+        """
+
+    @abstractmethod
+    def _estimate(self, z: Floats) -> Floats:
+        """Estimate from the features with their delayed copies, shape (f,)."""
+
+    def _prepare(self) -> None:
+        """Get ready to step; called when the learned arrays are complete."""
+        self._line = DelayLine(self.n_features_, self.delays)
+
+    def _check_delays(self) -> int:
+        DelayLine(1, self.delays)
+        return len(self.delays)
+
+    def _check_learned(self) -> None:
+        for name, value in self.to_arrays().items():
+            if not (np.abs(value) < LARGEST).all():
+                raise UserError(f"{self.kind} decoder: array {name} holds values that are no use")

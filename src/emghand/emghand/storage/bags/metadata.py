@@ -1,0 +1,116 @@
+"""`metadata.yaml` of a rosbag2 directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rosbags.interfaces import Qos
+from rosbags.rosbag2 import ReaderError
+from rosbags.rosbag2.metadata import dump_qos_v9, parse_qos
+
+from emghand.storage.bags.messages import BagError, Topic
+
+METADATA_FILE = "metadata.yaml"
+VERSION = 9
+"""Version that Jazzy and Kilted write: QoS profiles as a list of mappings."""
+
+
+def qos_to_text(qos: Sequence[Qos]) -> str:
+    """QoS profiles as the YAML text that an MCAP channel carries."""
+    return yaml.safe_dump(dump_qos_v9(list(qos)), sort_keys=False).strip() if qos else ""
+
+
+def qos_from_text(text: str) -> tuple[Qos, ...]:
+    """Inverse of `qos_to_text`; also reads the numbers that older distributions wrote."""
+    try:
+        return tuple(parse_qos(text))
+    except (ReaderError, KeyError, TypeError):
+        return ()
+
+
+def bag_information(
+    topics: Sequence[Topic],
+    counts: Mapping[str, int],
+    file_name: str,
+    start_ns: int,
+    end_ns: int,
+    custom: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Content of ``rosbag2_bagfile_information`` for a bag of one MCAP file."""
+    total = sum(counts.values())
+    start = {"nanoseconds_since_epoch": start_ns if total else 0}
+    duration = {"nanoseconds": end_ns - start_ns if total else 0}
+    return {
+        "version": VERSION,
+        "storage_identifier": "mcap",
+        "duration": duration,
+        "starting_time": start,
+        "message_count": total,
+        "topics_with_message_count": [
+            {
+                "topic_metadata": {
+                    "name": topic.name,
+                    "type": topic.type,
+                    "serialization_format": "cdr",
+                    "offered_qos_profiles": dump_qos_v9(list(topic.qos)),
+                    "type_description_hash": topic.type_hash,
+                },
+                "message_count": counts.get(topic.name, 0),
+            }
+            for topic in topics
+        ],
+        "compression_format": "",
+        "compression_mode": "",
+        "relative_file_paths": [file_name],
+        "files": [
+            {
+                "path": file_name,
+                "starting_time": dict(start),
+                "duration": dict(duration),
+                "message_count": total,
+            }
+        ],
+        "custom_data": dict(custom) if custom else None,
+        "ros_distro": os.environ.get("ROS_DISTRO", "unknown"),
+    }
+
+
+def to_text(information: Mapping[str, Any]) -> str:
+    """Metadata as YAML."""
+    return yaml.safe_dump({"rosbag2_bagfile_information": dict(information)}, sort_keys=False)
+
+
+def write_metadata(folder: Path, information: Mapping[str, Any]) -> None:
+    """Write `metadata.yaml` atomically."""
+    temporary = folder / f".{METADATA_FILE}.tmp"
+    with temporary.open("w") as file:
+        file.write(to_text(information))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / METADATA_FILE)
+
+
+def read_metadata(folder: Path) -> dict[str, Any] | None:
+    """Content of ``rosbag2_bagfile_information``; None when there is no such file.
+
+    Raises
+    ------
+    BagError
+        When the file cannot be read.
+    """
+    try:
+        document = yaml.safe_load((folder / METADATA_FILE).read_text())
+        information = document["rosbag2_bagfile_information"]
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise BagError(
+            f"{folder / METADATA_FILE}: cannot be read ({error}); run: emghand session repair"
+        ) from error
+    if not isinstance(information, dict):
+        raise BagError(f"{folder / METADATA_FILE}: is not the metadata of a bag")
+    return information

@@ -1,0 +1,326 @@
+"""Model files: a zip of ``model.json`` and ``arrays/*.npy``, safe to load from anyone.
+
+Only stored (not compressed) members with expected names are read, only plain float64 arrays are
+accepted, and every length is compared with what is there before memory is taken. Nothing in a file
+is executed: decoders come from the registry by kind, settings are checked like typed ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import math
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emghand.control.chain import OutputChain
+from emghand.control.settings import OutputSettings
+from emghand.decoders.base import Decoder
+from emghand.decoders.normaliser import Normaliser
+from emghand.decoders.registry import decoder_class
+from emghand.dofs import Dof, dof_names
+from emghand.errors import UserError
+from emghand.settings import SettingsError, from_mapping, to_json
+from emghand.signal.settings import FeatureSettings
+from emghand.storage.files import write_file
+
+EXTENSION = ".emgmodel"
+FORMAT = "emghand model"
+VERSION = 1
+MAX_BYTES = 512 * 2**20
+MAX_JSON_BYTES = 8 * 2**20
+MAX_MEMBERS = 64
+_MEMBER = re.compile(r"arrays/[a-z0-9_.]{1,80}\.npy")
+_HEADER = re.compile(
+    rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \((\d{1,9},|\d{1,9}, \d{1,9})\), \} *\n"
+)
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained decoder with everything needed to run it.
+
+    Parameters
+    ----------
+    decoder : Decoder
+        Fitted.
+    normaliser : Normaliser
+        Between the features and the decoder.
+    dofs : tuple of Dof
+        What it estimates, in the order of `x_hat`.
+    features : FeatureSettings
+        How its features are computed.
+    n_channels : int
+        Of the raw EMG.
+    rate : float
+        Of the raw EMG [Hz].
+    channel_names : tuple of str
+    unit : str
+        Of the raw EMG, ``V`` or ``count``.
+    output : OutputSettings
+        Output filters it was tuned with.
+    lag_s : float
+        By how much the features follow `x_d` in the training part [s].
+    training_hash : str
+        SHA-256 of the training data.
+    scores : mapping
+        Plain numbers for a person, from training.
+    created : str
+        ISO 8601, UTC.
+    code_version : str
+
+    Raises
+    ------
+    UserError
+        When the parts do not fit each other.
+    """
+
+    decoder: Decoder
+    normaliser: Normaliser
+    dofs: tuple[Dof, ...]
+    features: FeatureSettings
+    n_channels: int
+    rate: float
+    channel_names: tuple[str, ...]
+    unit: str = "V"
+    output: OutputSettings = field(default_factory=OutputSettings)
+    lag_s: float = 0.0
+    training_hash: str = ""
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    created: str = ""
+    code_version: str = ""
+
+    def __post_init__(self) -> None:
+        names = dof_names(self.dofs)
+        if len(set(names)) != len(names):
+            raise UserError("model: a DOF is named twice")
+        if self.decoder.n_dofs_ != len(self.dofs):
+            raise UserError(
+                f"model: the decoder estimates {self.decoder.n_dofs_} DOFs, {len(self.dofs)} are "
+                "named"
+            )
+        if self.decoder.n_features_ != len(self.normaliser.mean):
+            raise UserError("model: decoder and normaliser expect different numbers of features")
+        if not (math.isfinite(self.rate) and self.rate > 0.0) or not math.isfinite(self.lag_s):
+            raise UserError("model: rate must be positive, lag_s finite")
+        if self.n_channels < 1 or len(self.channel_names) != self.n_channels:
+            raise UserError(
+                f"model: {self.n_channels} channels but {len(self.channel_names)} channel names"
+            )
+        OutputChain(self.output, self.dofs, self.tick_rate)
+
+    @property
+    def tick_rate(self) -> float:
+        """Decoder ticks per second [Hz]."""
+        return self.rate / self.features.hop
+
+    @property
+    def n_features(self) -> int:
+        """Length of the feature vector it expects."""
+        return self.decoder.n_features_
+
+    @functools.cached_property
+    def model_id(self) -> str:
+        """SHA-256 of the arrays and settings, hexadecimal."""
+        digest = hashlib.sha256(to_json(_settings(self)).encode())
+        for name, value in sorted(_arrays(self).items()):
+            digest.update(f"{name}{value.shape}".encode())
+            digest.update(value.astype("<f8").tobytes())
+        return digest.hexdigest()
+
+
+def save_model(model: Model, path: str | Path, *, replace: bool = False) -> None:
+    """Write a model file; it is there in full or not at all.
+
+    Raises
+    ------
+    UserError
+        When the file exists (and may not be replaced) or cannot be written.
+    """
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model_id": model.model_id,
+        "settings": _settings(model),
+        "training_hash": model.training_hash,
+        "scores": dict(model.scores),
+        "created": model.created,
+        "code_version": model.code_version,
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+        archive.writestr(zipfile.ZipInfo("model.json", _DATE), text)
+        for name, value in sorted(_arrays(model).items()):
+            member = io.BytesIO()
+            np.lib.format.write_array(
+                member, np.ascontiguousarray(value, dtype="<f8"), (1, 0), allow_pickle=False
+            )
+            archive.writestr(zipfile.ZipInfo(f"arrays/{name}.npy", _DATE), member.getvalue())
+    write_file(path, buffer.getvalue(), replace=replace)
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model file.
+
+    Raises
+    ------
+    UserError
+        When the file cannot be read, is damaged, is not a model, or is of a newer version.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"larger than {MAX_BYTES >> 20} MiB")
+        document, arrays = _read_members(path.read_bytes())
+        model = _build(document, arrays)
+    except OSError as error:
+        raise UserError(f"model {path}: cannot be read: {error.strerror or error}") from error
+    except UserError as error:
+        raise UserError(f"model {path}: {error}") from error
+    if document.get("model_id") != model.model_id:
+        raise UserError(f"model {path}: damaged: its content does not match its model_id")
+    return model
+
+
+def _settings(model: Model) -> dict[str, Any]:
+    return {
+        "kind": model.decoder.kind,
+        "params": model.decoder.get_params(),
+        "dofs": [dataclasses.asdict(d) for d in model.dofs],
+        "features": dataclasses.asdict(model.features),
+        "n_channels": model.n_channels,
+        "rate": model.rate,
+        "channel_names": list(model.channel_names),
+        "unit": model.unit,
+        "output": dataclasses.asdict(model.output),
+        "lag_s": model.lag_s,
+    }
+
+
+def _arrays(model: Model) -> dict[str, Floats]:
+    parts = {"decoder": model.decoder.to_arrays(), "normaliser": model.normaliser.to_arrays()}
+    return {
+        f"{part}.{name}": np.asarray(value, dtype=np.float64)
+        for part, arrays in parts.items()
+        for name, value in arrays.items()
+    }
+
+
+def _read_members(data: bytes) -> tuple[dict[str, Any], dict[str, Floats]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = archive.infolist()
+            names = [i.filename for i in infos]
+            if len(infos) > MAX_MEMBERS or len(set(names)) != len(names):
+                raise UserError("not a model file: too many members, or two of the same name")
+            if "model.json" not in names:
+                raise UserError("not a model file: it has no model.json")
+            for info in infos:
+                if info.filename != "model.json" and not _MEMBER.fullmatch(info.filename):
+                    raise UserError(f"not a model file: unexpected member {info.filename[:80]!r}")
+                if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+                    raise UserError("not a model file: members must be neither packed nor locked")
+            if sum(i.file_size for i in infos) > len(data):
+                raise UserError("damaged: members are larger than the file")
+            if archive.getinfo("model.json").file_size > MAX_JSON_BYTES:
+                raise UserError("not a model file: model.json is too large")
+            members = {name: archive.read(name) for name in names}
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError("damaged or not a model file") from error
+    except (ValueError, OverflowError, KeyError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError("damaged or not a model file") from error
+    document = _read_json(members.pop("model.json"))
+    return document, {
+        name.removeprefix("arrays/").removesuffix(".npy"): _read_array(name, content)
+        for name, content in members.items()
+    }
+
+
+def _read_json(data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise UserError("damaged: model.json is not valid JSON") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise UserError("not a model file")
+    version = document.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise UserError("damaged: it states no version")
+    if version > VERSION:
+        raise UserError(
+            f"written by a newer emghand (format {version}, this one reads up to {VERSION}); update"
+        )
+    return document
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _read_array(name: str, data: bytes) -> Floats:
+    """The one form of array that `save_model` writes; read without numpy's parser, which is lax."""
+    length = int.from_bytes(data[8:10], "little")
+    start = 10 + length
+    found = _HEADER.fullmatch(data[10:start])
+    if data[:8] != b"\x93NUMPY\x01\x00" or len(data) < start or found is None:
+        raise UserError(f"{name}: must be a plain float64 vector or matrix")
+    shape = tuple(int(n) for n in found[1].split(b",") if n.strip())
+    if math.prod(shape) * 8 != len(data) - start:
+        raise UserError(f"{name}: its length does not match its shape")
+    return np.frombuffer(data, dtype="<f8", offset=start).reshape(shape).astype(np.float64)
+
+
+def _build(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Model:
+    parts: dict[str, dict[str, Floats]] = {"decoder": {}, "normaliser": {}}
+    for name, value in arrays.items():
+        part, _, key = name.partition(".")
+        if part not in parts:
+            raise UserError(f"unexpected array {name}")
+        parts[part][key] = value
+    try:
+        settings = document["settings"]
+        decoder = decoder_class(str(settings["kind"])).from_arrays(
+            dict(settings["params"]), parts["decoder"]
+        )
+        return Model(
+            decoder=decoder,
+            normaliser=Normaliser.from_arrays(parts["normaliser"]),
+            dofs=tuple(
+                Dof(str(d["name"]), float(d["low"]), float(d["high"])) for d in settings["dofs"]
+            ),
+            features=from_mapping(FeatureSettings, settings["features"]),
+            n_channels=int(settings["n_channels"]),
+            rate=float(settings["rate"]),
+            channel_names=tuple(str(n) for n in settings["channel_names"]),
+            unit=str(settings["unit"]),
+            output=from_mapping(OutputSettings, settings["output"]),
+            lag_s=float(settings["lag_s"]),
+            training_hash=str(document["training_hash"]),
+            scores=dict(document["scores"]),
+            created=str(document["created"]),
+            code_version=str(document["code_version"]),
+        )
+    except SettingsError as error:
+        raise UserError(f"its settings do not fit this version: {error}") from error
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise UserError(f"damaged: model.json is incomplete or malformed ({error})") from error
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"damaged: {error}") from error

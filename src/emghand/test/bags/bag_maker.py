@@ -1,0 +1,110 @@
+"""Writes bags with raw EMG, labels and estimates through the project's own writer."""
+
+import types
+
+import numpy as np
+
+from emghand.storage.bags import Topic
+from emghand.storage.bags.definitions import Types, find_definition
+
+T0 = 1_700_000_000_000_000_000
+MS = 1_000_000
+TYPES = {
+    "/emg/raw": "emghand_interfaces/msg/EmgFrame",
+    "/emg/info": "emghand_interfaces/msg/EmgInfo",
+    "/task/x_d": "sensor_msgs/msg/JointState",
+    "/glove/dof": "sensor_msgs/msg/JointState",
+    "/decoder/x_hat": "sensor_msgs/msg/JointState",
+    "/session/state": "emghand_interfaces/msg/SessionState",
+    "/features": "emghand_interfaces/msg/FeatureFrame",
+}
+
+
+def namespace(**values):
+    return types.SimpleNamespace(**values)
+
+
+class Maker:
+    """Encodes messages with the type store and hands them to a writer."""
+
+    def __init__(self, writer, prefix=""):
+        self.writer = writer
+        self.prefix = prefix
+        self.types = Types()
+        self.now = T0
+
+    def put(self, topic, message, sequence=0):
+        definition = Topic(topic, TYPES[topic], definition=find_definition(TYPES[topic]))
+        name = self.prefix + topic
+        self.writer.add_topic(Topic(name, TYPES[topic], definition=definition.definition))
+        self.now += MS
+        data = self.types.encode(definition, message)
+        assert self.writer.write(name, data, self.now, self.now - MS // 10, sequence, wait=True)
+
+    def header(self, stamp=None):
+        sec, nanosec = divmod(self.now if stamp is None else stamp, 10**9)
+        return namespace(stamp=namespace(sec=sec, nanosec=nanosec), frame_id="synthetic")
+
+    def info(self, stream="a", channels=4):
+        self.put(
+            "/emg/info",
+            namespace(
+                header=self.header(),
+                device="synthetic",
+                stream=stream,
+                channel_names=[f"c{i}" for i in range(channels)],
+                rate=1000.0,
+                block_size=16,
+                unit="V",
+                full_scale=0.0,
+            ),
+        )
+
+    def frame(self, first, samples, sequence=0, stamp=None):
+        self.put(
+            "/emg/raw",
+            namespace(
+                header=self.header(stamp),
+                first_sample=first,
+                dropped=0,
+                n_channels=samples.shape[1],
+                data=samples.astype(np.float32).ravel(),
+            ),
+            sequence,
+        )
+
+    def series(self, topic, names, values):
+        empty = np.empty(0)
+        self.put(
+            topic,
+            namespace(
+                header=self.header(),
+                name=list(names),
+                position=np.asarray(values, np.float64),
+                velocity=empty,
+                effort=empty,
+            ),
+        )
+
+    def feature(self, tick, sequence=0):
+        self.put(
+            "/features",
+            namespace(header=self.header(), tick=tick, quality=0, reset=False, data=np.ones(3)),
+            sequence,
+        )
+
+    def state(self, period, movement="fist", trial=0):
+        self.put(
+            "/session/state",
+            namespace(
+                header=self.header(),
+                session="s",
+                activity="collect",
+                period=period,
+                movement=movement,
+                movement_index=0,
+                repetition=0,
+                trial=trial,
+                n_trials=1,
+            ),
+        )
