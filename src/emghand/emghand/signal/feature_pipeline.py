@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emghand.errors import UserError
 from emghand.signal.channels import Montage
-from emghand.signal.features import FeatureVector, HopSums
+from emghand.signal.features import FeatureVector, HopSums, has_steps
 from emghand.signal.filters import StreamingFilter, band_sections, notch_sections
 from emghand.signal.quality import SignalGuard
 from emghand.signal.sample_grid import Gap, Piece, SampleGrid
@@ -20,6 +20,8 @@ from emghand.signal.window import SlidingSum
 Array = NDArray[np.float64]
 
 _CHUNK = 4096
+_MOST_HOPS = 32
+_CACHE_BYTES = 1 << 17
 
 
 class FeatureTick(NamedTuple):
@@ -108,10 +110,13 @@ class FeaturePipeline:
         self._band = StreamingFilter(band_sections(settings, rate), n_used)
         notches = notch_sections(settings, rate)
         self._notch = StreamingFilter(notches, n_used)
-        self._sums = HopSums(settings, montage)
-        self._window = SlidingSum(
-            settings.window_hops, self._sums.full.size, self._sums.inner is not self._sums.full
-        )
+        self._montage = montage
+        self._tail = np.zeros((2, montage.columns))
+        self._sums: dict[int, HopSums] = {}
+        first = self._sums_of(1)
+        self._window = SlidingSum(settings.window_hops, first.full.shape[1], has_steps(settings))
+        most = _CACHE_BYTES // (8 * self._hop * first.full.shape[1])
+        self._batch = min(_MOST_HOPS, 1 << max(most.bit_length() - 1, 0))
         self._features = FeatureVector(settings, montage)
         self.names = self._features.names
         self._guard = SignalGuard(settings, n_used, rate, full_scale, mains=len(notches) > 0)
@@ -125,7 +130,7 @@ class FeaturePipeline:
     def reset(self) -> None:
         """Expect a new stream; gaps that were not taken yet stay."""
         self._grid.reset()
-        self._start(np.zeros(len(self.channels)))
+        self._start(np.zeros(len(self.channels)), 0)
 
     def take_gaps(self) -> list[Gap]:
         """Gaps, duplicates and resets since the last call."""
@@ -168,51 +173,63 @@ class FeaturePipeline:
                 self._advance(piece, ticks)
         return ticks
 
-    def _start(self, level: Array) -> None:
+    def _start(self, level: Array, hop_index: int) -> None:
         self._notch.start(self._band.start(level))
-        self._sums.start()
+        self._tail[...] = 0.0
         self._window.start()
-        self._guard.start()
+        self._guard.start(level, hop_index)
         self._hops = 0
 
+    def _sums_of(self, hops: int) -> HopSums:
+        if hops not in self._sums:
+            self._sums[hops] = HopSums(self.settings, self._montage, hops, self._tail)
+        return self._sums[hops]
+
     def _advance(self, piece: Piece, ticks: list[FeatureTick]) -> None:
-        hop, window_hops = self._hop, self.settings.window_hops
+        """Take whole hops, in batches whose size is a power of two that divides their index."""
         index, samples, fresh = piece
         if fresh:
-            self._start(samples[0])
+            self._start(samples[0], index)
+        while len(samples):
+            size = self._batch
+            while index % size or size * self._hop > len(samples):
+                size //= 2
+            self._advance_batch(index, samples[: size * self._hop], ticks)
+            samples = samples[size * self._hop :]
+            index += size
+
+    def _advance_batch(self, index: int, samples: Array, ticks: list[FeatureTick]) -> None:
         band = np.array(samples.T, order="C")
         self._band.run(band)
         clean = band.copy()
         self._notch.run(clean)
-        for start in range(0, len(samples), hop):
-            end = start + hop
-            clean_hop = clean[:, start:end].T
-            self._sums.update(clean_hop)
-            sums = self._window.push(index, self._sums.full, self._sums.inner)
-            quality = self._guard.update(samples[start:end], band[:, start:end].T, clean_hop)
+        size = len(samples) // self._hop
+        if (index + size) % _MOST_HOPS == 0:
+            self._band.flush()
+            self._notch.flush()
+        sums = self._sums_of(size)
+        sums.update(clean.T)
+        z = self._features.compute(self._window.push(index, sums.full, sums.inner))
+        flags = self._guard.update(index, samples, band, clean)
+        for row, quality in zip(z, flags, strict=True):
             self._hops += 1
-            if self._hops >= window_hops:
-                z = self._features.compute(sums)
-                first = self._hops == window_hops
-                last_sample = (index + 1) * hop - 1
-                ticks.append(FeatureTick(index, last_sample, z, int(quality), first))
             index += 1
+            ahead = self._hops - self.settings.window_hops
+            if ahead >= 0:
+                last = index * self._hop - 1
+                ticks.append(FeatureTick(index - 1, last, row, int(quality), ahead == 0))
 
     def _arrays(self) -> dict[str, NDArray]:
-        parts: dict[str, Mapping[str, NDArray]] = {
-            "filter": {"band": self._band.state, "notch": self._notch.state},
-            "sums": {"tail": self._sums.tail},
-            "window": self._window.arrays(),
-            "guard": self._guard.arrays(),
-        }
-        return {f"{p}.{name}": array for p, d in parts.items() for name, array in d.items()}
+        arrays = {"band": self._band.state, "notch": self._notch.state, "tail": self._tail}
+        return arrays | {f"window.{name}": a for name, a in self._window.arrays().items()}
 
     def snapshot(self) -> dict[str, NDArray]:
         """The whole state as plain arrays, copied."""
-        arrays = {name: array.copy() for name, array in self._arrays().items()}
-        arrays |= {f"grid.{name}": array for name, array in self._grid.state().items()}
-        arrays["hops"] = np.array(self._hops, np.int64)
-        return arrays
+        snapshot = {name: array.copy() for name, array in self._arrays().items()}
+        for part, state in (("grid", self._grid.state()), ("guard", self._guard.state())):
+            snapshot |= {f"{part}.{name}": array for name, array in state.items()}
+        snapshot["hops"] = np.array(self._hops, np.int64)
+        return snapshot
 
     def restore(self, snapshot: Mapping[str, NDArray]) -> None:
         """Go on from a snapshot: what follows is what would have followed there, to the bit.
@@ -222,12 +239,15 @@ class FeaturePipeline:
         UserError
             When the snapshot was taken with other settings or another stream.
         """
-        expected = {name: array.shape for name, array in self.snapshot().items()}
-        if expected != {name: np.shape(array) for name, array in snapshot.items()}:
+        own = self.snapshot()
+        if {n: a.shape for n, a in own.items()} != {n: np.shape(a) for n, a in snapshot.items()}:
             raise UserError("snapshot: does not fit these feature settings and this stream")
         for name, array in self._arrays().items():
             array[...] = snapshot[name]
-        self._grid.set_state(
-            {n.removeprefix("grid."): a for n, a in snapshot.items() if n.startswith("grid.")}
-        )
+        self._grid.set_state(_part(snapshot, "grid."))
+        self._guard.set_state(_part(snapshot, "guard."))
         self._hops = int(snapshot["hops"])
+
+
+def _part(snapshot: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:
+    return {n.removeprefix(prefix): a for n, a in snapshot.items() if n.startswith(prefix)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import deque
 from enum import IntFlag
 
 import numpy as np
@@ -63,80 +64,136 @@ class SignalGuard:
     ) -> None:
         hop = settings.hop
         samples = max(math.ceil(settings.guard_hold_s * rate), HOLD_SAMPLES)
+        self._hop = hop
         self._hold = math.ceil(samples / hop)
         self._needed = max(1, math.ceil(settings.guard_fraction * n_channels))
         self._flat = settings.guard_flat
         self._rail = settings.guard_railed * full_scale
         self._residue = 1.0 - settings.guard_mains if mains else 0.0
         self._watch_frozen = settings.guard_frozen
-
-        self._raw = np.zeros((1 + hop, n_channels))
-        self._low = np.zeros(n_channels)
-        self._high = np.zeros(n_channels)
-        self._squares = np.zeros((2, hop, n_channels))
-        self._bad = np.zeros((len(_CONDITIONS), n_channels), bool)
-        self._held = np.zeros((len(_CONDITIONS), n_channels), np.int32)
-        self._prints = np.zeros(LAGS, np.int64)
+        self._last = np.zeros(n_channels)
+        self._held_since = np.zeros((len(_CONDITIONS), n_channels), np.int64)
+        self._prints: deque[int] = deque(maxlen=LAGS)
         self._repeats = np.zeros(LAGS, np.int64)
+        self._workspaces: dict[int, _Workspace] = {}
+        self.start(np.zeros(n_channels), 0)
 
-    def start(self) -> None:
-        """Forget everything."""
-        for array in self.arrays().values():
-            array[...] = 0
-        self._prints[...] = -1
-        self._raw[...] = np.nan
+    def start(self, level: Array, hop_index: int) -> None:
+        """Forget everything; the next hop has this index and starts with this sample."""
+        self._last[...] = level
+        self._held_since[...] = hop_index
+        self._now = hop_index
+        self._prints.extend([-1] * LAGS)
+        self._repeats[...] = 0
+        self._repeating = False
 
-    def update(self, raw: Array, band: Array, clean: Array) -> Quality:
-        """Look at the next hop.
+    def update(self, hop_index: int, raw: Array, band: Array, clean: Array) -> list[Quality]:
+        """Look at the next hops; the flags after each of them.
 
         Parameters
         ----------
-        raw, band, clean : ndarray, shape (hop, n_channels)
-            The raw signal, after the band-pass, and after the notches.
+        hop_index : int
+            Absolute index of the first one.
+        raw : ndarray, shape (n_hops * hop, n_channels)
+            The signal as it came.
+        band, clean : ndarray, shape (n_channels, n_hops * hop)
+            After the band-pass, and after the notches.
         """
-        self._raw[0] = self._raw[-1]
-        self._raw[1:] = raw
-        low, high = self._low, self._high
-        np.fmin.reduce(self._raw, axis=0, out=low)
-        np.fmax.reduce(self._raw, axis=0, out=high)
-        np.less_equal(high - low, self._flat, out=self._bad[0])
+        hop = self._hop
+        n_hops = len(raw) // hop
+        work = self._workspaces.get(n_hops)
+        if work is None:
+            work = self._workspaces[n_hops] = _Workspace(n_hops, hop, raw.shape[1])
+        good = self._conditions(work, raw, band, clean)
+        flags = []
+        for k in range(n_hops):
+            self._now = hop_index + k + 1
+            np.copyto(self._held_since, self._now, where=good[k])
+            found = Quality.OK
+            if self._watch_frozen and self._frozen(raw[k * hop : (k + 1) * hop]):
+                found = Quality.FROZEN
+            if np.minimum.reduce(self._held_since, axis=None) <= self._now - self._hold:
+                found |= self._held()
+            flags.append(found)
+        return flags
+
+    def _conditions(
+        self, work: _Workspace, raw: Array, band: Array, clean: Array
+    ) -> NDArray[np.bool_]:
+        np.copyto(work.first, self._last)
+        np.copyto(work.samples, raw)
+        np.copyto(self._last, raw[-1])
+        np.negative(work.values, out=work.negated)
+        np.maximum.reduce(work.windows, axis=1, out=work.extremes)
+        np.greater(work.high + work.minus_low, self._flat, out=work.good[:, 0])
         if self._rail:
-            np.greater_equal(np.maximum(high, -low), self._rail, out=self._bad[1])
+            peak = np.maximum(work.high, work.minus_low)
+            np.less(peak, self._rail, out=work.good[:, 1])
         if self._residue:
-            np.multiply(band, band, out=self._squares[0])
-            np.multiply(clean, clean, out=self._squares[1])
-            power, left = np.add.reduce(self._squares, axis=1)
-            np.less(left, power * self._residue, out=self._bad[2])
-        np.add(self._held, 1, out=self._held)
-        np.multiply(self._held, self._bad, out=self._held)
+            power = np.vecdot(band.reshape(work.by_hop), band.reshape(work.by_hop))
+            left = np.vecdot(clean.reshape(work.by_hop), clean.reshape(work.by_hop))
+            np.greater_equal(left.T, power.T * self._residue, out=work.good[:, 2])
+        return work.good
+
+    def _held(self) -> Quality:
         found = Quality.OK
-        if self._held.max() >= self._hold:
-            counts = (self._held >= self._hold).sum(axis=1)
-            for flag, count in zip(_CONDITIONS, counts, strict=True):
-                if count >= self._needed:
-                    found |= flag
-        if self._watch_frozen and self._frozen():
-            found |= Quality.FROZEN
+        counts = (self._held_since <= self._now - self._hold).sum(axis=1)
+        for flag, count in zip(_CONDITIONS, counts, strict=True):
+            if count >= self._needed:
+                found |= flag
         return found
 
-    def _frozen(self) -> bool:
-        fingerprint = zlib.adler32(self._raw[1:].data)
-        np.add(self._repeats, 1, out=self._repeats)
-        np.multiply(self._repeats, self._prints == fingerprint, out=self._repeats)
-        self._prints[:-1] = self._prints[1:]
-        self._prints[-1] = fingerprint
-        return bool(self._repeats.max() >= self._hold)
+    def _frozen(self, hop: Array) -> bool:
+        fingerprint = zlib.adler32(hop.data)
+        if fingerprint in self._prints:
+            same = np.array(self._prints) == fingerprint
+            np.multiply(self._repeats + 1, same, out=self._repeats)
+            self._repeating = True
+        elif self._repeating:
+            self._repeats[...] = 0
+            self._repeating = False
+        self._prints.append(fingerprint)
+        return self._repeating and bool(self._repeats.max() >= self._hold)
 
     def channel_flags(self) -> NDArray[np.uint8]:
         """Bits of `Quality` per channel, shape (n_channels,)."""
         bits = np.array(_CONDITIONS, np.uint8)[:, None]
-        return ((self._held >= self._hold) * bits).sum(axis=0, dtype=np.uint8)
+        held = self._held_since <= self._now - self._hold
+        return (held * bits).sum(axis=0, dtype=np.uint8)
 
-    def arrays(self) -> dict[str, NDArray]:
-        """The state, as the arrays in use."""
+    def state(self) -> dict[str, NDArray]:
+        """A copy of the state."""
         return {
-            "last": self._raw[-1],
-            "held": self._held,
-            "prints": self._prints,
-            "repeats": self._repeats,
+            "last": self._last.copy(),
+            "held": self._now - self._held_since,
+            "now": np.array(self._now, np.int64),
+            "prints": np.array(self._prints, np.int64),
+            "repeats": self._repeats.copy(),
         }
+
+    def set_state(self, state: dict[str, NDArray]) -> None:
+        """Go on from a state."""
+        self._last[...] = state["last"]
+        self._now = int(state["now"])
+        self._held_since[...] = self._now - state["held"]
+        self._prints.extend(state["prints"].tolist())
+        self._repeats[...] = state["repeats"]
+        self._repeating = bool(self._repeats.any())
+
+
+class _Workspace:
+    """Buffers and views for one number of hops."""
+
+    def __init__(self, n_hops: int, hop: int, n_channels: int) -> None:
+        rows = np.zeros((1 + n_hops * hop, 2 * n_channels))
+        self.values, self.negated = rows[:, :n_channels], rows[:, n_channels:]
+        self.first, self.samples = self.values[0], self.values[1:]
+        step, item = rows.strides
+        # Each hop with the last sample of the one before.
+        self.windows = np.lib.stride_tricks.as_strided(
+            rows, (n_hops, hop + 1, 2 * n_channels), (hop * step, step, item), writeable=False
+        )
+        self.extremes = np.zeros((n_hops, 2 * n_channels))
+        self.high, self.minus_low = self.extremes[:, :n_channels], self.extremes[:, n_channels:]
+        self.by_hop = (n_channels, n_hops, hop)
+        self.good = np.ones((n_hops, len(_CONDITIONS), n_channels), bool)

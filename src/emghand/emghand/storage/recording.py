@@ -133,11 +133,11 @@ def recording_digest(
     sha = hashlib.sha256(repr((stream.channel_names, stream.rate, stream.unit)).encode())
     for block in blocks:
         sha.update(repr((block.first_sample, block.stamp_ns, block.samples.shape)).encode())
-        sha.update(np.ascontiguousarray(block.samples))
+        sha.update(np.ascontiguousarray(block.samples).data)
     if x_d is not None:
         sha.update(repr((x_d.names, x_d.values.shape)).encode())
-        sha.update(np.ascontiguousarray(x_d.stamps_ns))
-        sha.update(np.ascontiguousarray(x_d.values))
+        sha.update(np.ascontiguousarray(x_d.stamps_ns).data)
+        sha.update(np.ascontiguousarray(x_d.values).data)
     sha.update(
         repr([(p.stamp_ns, int(p.kind), p.movement, p.repetition) for p in periods]).encode()
     )

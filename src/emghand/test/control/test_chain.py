@@ -150,6 +150,7 @@ def test_the_order_is_configurable():
     chosen = OutputSettings(
         order=ordered,
         gain_positive=(5.0,),
+        dead_zone=("hard",),
         dead_zone_positive=(0.2,),
         latch=("off",),
         speed_limit=(0.0,),

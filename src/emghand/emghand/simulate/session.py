@@ -1,0 +1,80 @@
+"""A whole prompted run of the synthetic person, without a graph and without waiting."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emghand.simulate.emg import SyntheticEmg
+from emghand.simulate.settings import SyntheticSettings
+from emghand.storage.recording import (
+    Block,
+    Period,
+    Recording,
+    Series,
+    Stream,
+    recording_digest,
+)
+from emghand.tasks.movements import Schedule
+
+PROMPT_RATE = 62.5
+
+
+def simulate_recording(
+    schedule: Schedule, settings: SyntheticSettings | None = None, block_size: int = 16
+) -> Recording:
+    """Record the synthetic person while they follow a schedule of prompts.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Its DOFs that the person does not have are shown but not followed.
+    settings : SyntheticSettings, optional
+    block_size : int
+        Samples per block; does not change the samples.
+
+    Returns
+    -------
+    Recording
+        With `x_d` at 62.5 Hz and the periods; stamps start at 0.
+    """
+    emg = SyntheticEmg(settings or SyntheticSettings())
+    rate = emg.settings.rate
+    n_prompts = int(schedule.duration * PROMPT_RATE)
+    prompts = [schedule.at(i / PROMPT_RATE) for i in range(n_prompts)]
+    x_d = np.array([p.x_d for p in prompts])
+    stamps = np.round(np.arange(n_prompts) / PROMPT_RATE * 1e9).astype(np.int64)
+    periods: list[Period] = []
+    shown: tuple[object, ...] = ()
+    for stamp, prompt in zip(stamps.tolist(), prompts, strict=True):
+        trial = prompt.trial
+        if (prompt.period, trial) == shown:
+            continue
+        shown = (prompt.period, trial)
+        if trial is None:
+            periods.append(Period(stamp, prompt.period))
+        else:
+            name, index = trial.movement.name, trial.movement_index
+            periods.append(Period(stamp, prompt.period, name, index, trial.repetition, trial.index))
+    n_samples = int(schedule.duration * rate) // block_size * block_size
+    held = np.minimum((np.arange(n_samples) * PROMPT_RATE / rate).astype(int), n_prompts - 1)
+    intention = np.zeros((n_samples, len(emg.dofs)))
+    for i, name in enumerate(emg.dofs):
+        if name in schedule.dofs:
+            intention[:, i] = x_d[held, schedule.dofs.index(name)]
+    samples = emg.push(intention)
+    blocks = [
+        Block(first, round(first / rate * 1e9), samples[first : first + block_size])
+        for first in range(0, n_samples, block_size)
+    ]
+    stream = Stream(
+        device="synthetic",
+        stream=f"synthetic-{emg.settings.seed}-{emg.settings.run}",
+        channel_names=emg.channel_names,
+        rate=rate,
+        block_size=block_size,
+        unit="V",
+        full_scale=emg.settings.full_scale,
+    )
+    series = Series(schedule.dofs, stamps, x_d)
+    digest = recording_digest(stream, blocks, series, periods)
+    return Recording("synthetic", stream, blocks, x_d=series, periods=periods, digest=digest)

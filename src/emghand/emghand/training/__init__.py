@@ -1,0 +1,17 @@
+"""From recordings to a model: examples, lag alignment, fit, scores."""
+
+from emghand.training.alignment import find_lag, shifted
+from emghand.training.dataset import Dataset, dataset_from_recording, join
+from emghand.training.fitting import Fitted, TrainSettings, fit, train
+
+__all__ = [
+    "Dataset",
+    "Fitted",
+    "TrainSettings",
+    "dataset_from_recording",
+    "find_lag",
+    "fit",
+    "join",
+    "shifted",
+    "train",
+]
