@@ -43,6 +43,9 @@ EVENT = _keep_last(1000)
 LATCHED = _keep_last(1, latched=True)
 """Infos and states: a late joiner gets the last one."""
 
+SNAPSHOT = _keep_last(4)
+"""State snapshots of up to some 100 kB: one in 5 s and a few on request."""
+
 SLOW = _keep_last(60)
 """Plots and diagnostics at no more than 30 Hz: 30 /s x 2 s."""
 
