@@ -43,6 +43,15 @@ EVENT = _keep_last(1000)
 LATCHED = _keep_last(1, latched=True)
 """Infos and states: a late joiner gets the last one."""
 
+ANY_WRITER = QoSProfile(
+    history=QoSHistoryPolicy.KEEP_LAST,
+    depth=10,
+    reliability=QoSReliabilityPolicy.BEST_EFFORT,
+    durability=QoSDurabilityPolicy.VOLATILE,
+)
+"""Matches every writer, whatever it offers. Beside a reliable subscription to the same topic, for
+an emergency stop: a reader that asks for more than the writer offers gets nothing at all."""
+
 SLOW = _keep_last(60)
 """Plots and diagnostics at no more than 30 Hz: 30 /s x 2 s."""
 
