@@ -19,7 +19,7 @@ class Hand(Protocol):
     """A hand. All methods are called from one thread at a time; none blocks for long."""
 
     def open(self) -> None:
-        """Connect and check that everything is there. Nothing moves.
+        """Connect and check that everything is there, unless open already. Nothing moves.
 
         Raises
         ------

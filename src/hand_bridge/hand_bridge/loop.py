@@ -22,7 +22,7 @@ class HandLoop:
     Parameters
     ----------
     hand : Hand
-        Already open.
+        Open when `start` is called.
     core : SafetyCore
     rate : float
         Steps per second [Hz].
@@ -43,6 +43,7 @@ class HandLoop:
         self._clock = clock
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._failures = 0
         self.steps = 0
         self.late = 0
         self.reconnects = 0
@@ -73,23 +74,26 @@ class HandLoop:
         self._thread = None
 
     def _run(self) -> None:
-        connected = True
         while not self._stop.is_set():
-            try:
-                if not connected:
-                    self._hand.open()
-                    connected = True
-                    self.reconnects += 1
-                self._cycle()
-            except HandError as error:
-                connected = False
-                self._core.bus_lost(str(error), self._clock())
-                self._hand.close()
-                self._wait_back_off()
+            self._serve()
         self._hand.close()
 
+    def _serve(self) -> None:
+        """Step until stopped or the device is lost; then wait before the next attempt."""
+        try:
+            if self._failures:
+                self._hand.open()
+                self.reconnects += 1
+                self._failures = 0
+            self._cycle()
+        except HandError as error:
+            self._core.bus_lost(str(error), self._clock())
+            self._hand.close()
+            low, high = BACK_OFF_S
+            self._stop.wait(min(low * 2**self._failures, high))
+            self._failures += 1
+
     def _cycle(self) -> None:
-        self._failures = 0
         deadline = self._clock()
         while not self._stop.is_set():
             reading = self._hand.read()
@@ -102,10 +106,3 @@ class HandLoop:
             elif wait < -LATE_PERIODS * self._period:
                 self.late += 1
                 deadline = self._clock()
-
-    _failures = 0
-
-    def _wait_back_off(self) -> None:
-        low, high = BACK_OFF_S
-        self._stop.wait(min(low * 2**self._failures, high))
-        self._failures += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ class MujocoHand:
         self._on_stop = on_stop
         self._substeps = round(settings.physics_rate / settings.rate)
         self._display: Display | None = None
-        self._data = None
+        self._data: Any = None
         self._applied: tuple[Power, float] = (Power.OFF, 1.0)
 
     def open(self) -> None:

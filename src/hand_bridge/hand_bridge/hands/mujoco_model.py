@@ -96,7 +96,9 @@ def _actuator(mujoco: Any, model: Any, hand: HandFile, name: str) -> int:
     index = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_ACTUATOR.value, name)
     if index < 0:
         known = ", ".join(model.actuator(i).name or f"(unnamed {i})" for i in range(model.nu))
-        raise UserError(f"hand {hand.path}: {hand.model.name} has no actuator {name}, it has {known}")
+        raise UserError(
+            f"hand {hand.path}: {hand.model.name} has no actuator {name}, it has {known}"
+        )
     gain, bias = model.actuator_gainprm[index], model.actuator_biasprm[index]
     fixed_gain = model.actuator_gaintype[index] == mujoco.mjtGain.mjGAIN_FIXED.value
     if not fixed_gain or gain[0] <= 0 or not np.isclose(bias[1], -gain[0]):

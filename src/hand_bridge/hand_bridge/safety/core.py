@@ -21,7 +21,7 @@ from hand_bridge.safety.settings import SafetySettings
 from hand_bridge.safety.types import Drive, Power, Reading, State, Status
 
 MAX_STEP_S = 0.05
-"""A step that comes late counts as this long, so that a stalled bridge never catches up by a jump."""
+"""A late step counts as this long, so that a stalled bridge never catches up by a jump."""
 ARM_FEEDBACK_NS = 250_000_000
 ARM_TOLERANCE = 0.1
 SIGNAL_NS = 500_000_000
@@ -231,6 +231,15 @@ class SafetyCore:
             drive = self._drive
             at_rest = drive.power is not Power.ON or bool((np.abs(drive.position) < PARKED).all())
             return self._parking and (at_rest or self._state is State.ESTOP)
+
+    @property
+    def revision(self) -> int:
+        """Changes with everything in `status` but the counts."""
+        return self._revision
+
+    def reading(self) -> Reading | None:
+        """What the device reported last; None: nothing, or it is gone."""
+        return self._reading
 
     def status(self) -> Status:
         """Snapshot for display."""
