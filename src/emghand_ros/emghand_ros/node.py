@@ -145,8 +145,22 @@ def spin(executor: rclpy.executors.Executor, stop: threading.Event | None = None
         executor.spin_until_future_complete(never, timeout_sec=1.0 if stop is None else 0.1)
 
 
-def run(makers: Sequence[Callable[[], EmghandNode]], args: Sequence[str] | None = None) -> int:
+def run(
+    makers: Sequence[Callable[[], EmghandNode]],
+    args: Sequence[str] | None = None,
+    executor_type: Callable[[], rclpy.executors.Executor] = make_executor,
+) -> int:
     """Run one or several nodes in this process until it is told to stop.
+
+    Parameters
+    ----------
+    makers : sequence of callable
+        Each makes one node.
+    args : sequence of str, optional
+        ROS arguments; default: those of the command line.
+    executor_type : callable
+        Makes the executor. Nodes whose callbacks ask for the message info need
+        `SingleThreadedExecutor`: the EventsExecutor of Kilted ends with a SystemError there.
 
     Returns
     -------
@@ -156,7 +170,7 @@ def run(makers: Sequence[Callable[[], EmghandNode]], args: Sequence[str] | None 
     nodes: list[EmghandNode] = []
     try:
         with rclpy.init(args=args):
-            executor = make_executor()
+            executor = executor_type()
             for make in makers:
                 nodes.append(make())
                 executor.add_node(nodes[-1])
