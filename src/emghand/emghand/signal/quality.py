@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 
 HOLD_SAMPLES = 32
 """A fault lasts at least this many samples: quiet EMG in coarse counts repeats a value for 20."""
+RAILED_SHARE = 0.8
+"""Share of a block's samples at the rail; a healthy fist on an 8-bit armband reaches 0.7."""
 LAGS = 64
 """A stream counts as repeating itself when a hop equals one of this many hops before it."""
 
@@ -40,7 +42,7 @@ class SignalGuard:
     the absolute sample grid. A condition must hold in every block:
 
     * flat: peak-to-peak of the raw signal is at most ``guard_flat``
-    * railed: a sample is beyond ``guard_railed`` of the full scale
+    * railed: most samples are beyond ``guard_railed`` of the full scale
     * mains: the notches remove more than ``guard_mains`` of the power of the band-passed signal
     * frozen (of the whole stream): the block equals the one some fixed number of blocks before;
       finds any repeated packet whose length and the block have a common multiple below 64 blocks
@@ -125,7 +127,8 @@ class SignalGuard:
         bad = np.zeros(self._held.shape, bool)
         np.less_equal(high - low, self._flat, out=bad[0])
         if self._rail:
-            np.greater_equal(np.maximum(high, -low), self._rail, out=bad[1])
+            railed = np.count_nonzero(np.abs(raw[1:]) >= self._rail, axis=0)
+            np.greater_equal(railed, RAILED_SHARE * (len(raw) - 1), out=bad[1])
         if self._residue:
             power = np.vecdot(self._band, self._band)
             np.less(np.vecdot(self._clean, self._clean), power * self._residue, out=bad[2])
