@@ -206,7 +206,6 @@ class FeaturePipeline:
     def _advance_batch(
         self, index: int, size: int, samples: Array, ticks: list[FeatureTick]
     ) -> None:
-        hop = self._hop
         band = np.array(samples.T, order="C")
         self._band.run(band)
         clean = band.copy()
@@ -217,18 +216,15 @@ class FeaturePipeline:
         sums = self._sums_of(size)
         sums.update(clean.T)
         z = self._features.compute(self._window.push(index, sums.full, sums.inner))
+        flags = self._guard.update(index, samples, band, clean)
         ahead = self._hops - self.settings.window_hops
         self._hops += size
-        start = 0
-        for row in z:
-            end = start + hop
-            self._guard.update(index, samples[start:end], band[:, start:end], clean[:, start:end])
-            start = end
+        for row, quality in zip(z, flags, strict=True):
             index += 1
             ahead += 1
             if ahead >= 0:
-                last = index * hop - 1
-                ticks.append(FeatureTick(index - 1, last, row, self._guard.quality, ahead == 0))
+                last = index * self._hop - 1
+                ticks.append(FeatureTick(index - 1, last, row, quality, ahead == 0))
 
     def _arrays(self) -> dict[str, NDArray]:
         arrays = {"band": self._band.state, "notch": self._notch.state, "tail": self._tail}

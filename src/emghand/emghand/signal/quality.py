@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 
 HOLD_SAMPLES = 32
 """A fault lasts at least this many samples: quiet EMG in coarse counts repeats a value for 20."""
+RAILED_SHARE = 0.8
+"""Share of a block's samples at the rail; a healthy fist on an 8-bit armband reaches 0.7."""
 LAGS = 64
 """A stream counts as repeating itself when a hop equals one of this many hops before it."""
 
@@ -40,7 +42,7 @@ class SignalGuard:
     the absolute sample grid. A condition must hold in every block:
 
     * flat: peak-to-peak of the raw signal is at most ``guard_flat``
-    * railed: a sample is beyond ``guard_railed`` of the full scale
+    * railed: most samples are beyond ``guard_railed`` of the full scale
     * mains: the notches remove more than ``guard_mains`` of the power of the band-passed signal
     * frozen (of the whole stream): the block equals the one some fixed number of blocks before;
       finds any repeated packet whose length and the block have a common multiple below 64 blocks
@@ -84,11 +86,6 @@ class SignalGuard:
         self._repeats = np.zeros(LAGS, np.int64)
         self._quality = np.zeros(1, np.uint8)
 
-    @property
-    def quality(self) -> int:
-        """Bits of `Quality`, as of the last block."""
-        return int(self._quality[0])
-
     def start(self) -> None:
         """Forget everything."""
         for array in self.arrays().values():
@@ -96,27 +93,35 @@ class SignalGuard:
         self._prints[...] = -1
         self._raw[...] = np.nan
 
-    def update(self, hop_index: int, raw: Array, band: Array, clean: Array) -> None:
-        """Look at the next hop.
+    def update(self, hop_index: int, raw: Array, band: Array, clean: Array) -> list[int]:
+        """Look at the next hops; bits of `Quality` after each of them.
 
         Parameters
         ----------
         hop_index : int
-            Its absolute index.
-        raw : ndarray, shape (hop, n_channels)
+            Absolute index of the first one.
+        raw : ndarray, shape (n_hops * hop, n_channels)
             The signal as it came.
-        band, clean : ndarray, shape (n_channels, hop)
+        band, clean : ndarray, shape (n_channels, n_hops * hop)
             After the band-pass, and after the notches.
         """
-        place = hop_index % self._block
-        start = place * self._hop
-        end = start + self._hop
-        np.copyto(self._raw[1 + start : 1 + end], raw)
-        if self._residue:
-            np.copyto(self._band[:, start:end], band)
-            np.copyto(self._clean[:, start:end], clean)
-        if place == self._block - 1:
-            self._look()
+        found: list[int] = []
+        start, length = 0, len(self._raw) - 1
+        place = hop_index % self._block * self._hop
+        while start < len(raw):
+            end = min(start + length - place, len(raw))
+            into = place + end - start
+            np.copyto(self._raw[1 + place : 1 + into], raw[start:end])
+            if self._residue:
+                np.copyto(self._band[:, place:into], band[:, start:end])
+                np.copyto(self._clean[:, place:into], clean[:, start:end])
+            found += [int(self._quality[0])] * ((end - start) // self._hop)
+            if into == length:
+                self._look()
+                found[-1] = int(self._quality[0])
+                into = 0
+            start, place = end, into
+        return found
 
     def _look(self) -> None:
         raw = self._raw
@@ -125,7 +130,8 @@ class SignalGuard:
         bad = np.zeros(self._held.shape, bool)
         np.less_equal(high - low, self._flat, out=bad[0])
         if self._rail:
-            np.greater_equal(np.maximum(high, -low), self._rail, out=bad[1])
+            railed = np.count_nonzero(np.abs(raw[1:]) >= self._rail, axis=0)
+            np.greater_equal(railed, RAILED_SHARE * (len(raw) - 1), out=bad[1])
         if self._residue:
             power = np.vecdot(self._band, self._band)
             np.less(np.vecdot(self._clean, self._clean), power * self._residue, out=bad[2])
