@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from emghand.dofs import DEFAULT_DOFS
+from emghand.settings import digest, to_json
 from emghand.simulate import SyntheticSettings, simulate_recording
 from emghand.storage.bags import BagWriter
 from emghand.tasks.movements import Movement, MovementSet, Schedule
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bags"))
-from bag_maker import Maker
+from bag_maker import TYPES, Maker
+
+TYPES["/features/info"] = "emghand_interfaces/msg/FeatureInfo"
 
 INDEX, WRIST = DEFAULT_DOFS[1], DEFAULT_DOFS[5]
 
@@ -43,7 +46,7 @@ def write_bag():
     return _write_bag
 
 
-def _write_bag(path, recording):
+def _write_bag(path, recording, features=None):
     """The recording as the nodes would have recorded it."""
     stream = recording.stream
     with BagWriter(path) as writer:
@@ -61,6 +64,20 @@ def _write_bag(path, recording):
                 full_scale=stream.full_scale,
             ),
         )
+        if features is not None:
+            maker.put(
+                "/features/info",
+                types.SimpleNamespace(
+                    header=maker.header(),
+                    stream=stream.stream,
+                    names=[],
+                    rate=stream.rate,
+                    hop=features.hop,
+                    window_hops=features.window_hops,
+                    settings=to_json(features),
+                    settings_hash=digest(features),
+                ),
+            )
         for i, block in enumerate(recording.blocks):
             maker.frame(block.first_sample, block.samples, i + 1, block.stamp_ns)
         for stamp, row in zip(recording.x_d.stamps_ns, recording.x_d.values, strict=True):

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from emghand.cli.main import main
+from emghand.signal.settings import FeatureSettings
 from emghand.storage.models import load_model
 from emghand.storage.sessions import Session
 
@@ -14,7 +15,7 @@ from emghand.storage.sessions import Session
 @pytest.fixture(scope="module")
 def session(tmp_path_factory, collected, unseen, write_bag):
     made = Session.create(tmp_path_factory.mktemp("cli") / "s01", "p01")
-    write_bag(made.new_bag_path("collect"), collected)
+    write_bag(made.new_bag_path("collect"), collected, FeatureSettings(hop=20, window_hops=15))
     write_bag(made.new_bag_path("test"), unseen)
     return made
 
@@ -24,6 +25,7 @@ def test_a_session_is_trained_and_evaluated(session, capsys):
     trained = json.loads(capsys.readouterr().out)
     model = load_model(trained["model"])
     assert model.decoder.kind == "ridge"
+    assert model.features == FeatureSettings(hop=20, window_hops=15), "as recorded"
     assert model.scores["uncompensated"] == trained["uncompensated"]
     found = Session.open(session.path)
     assert not [p for p in found.check() if not p.path.startswith("bags/")]

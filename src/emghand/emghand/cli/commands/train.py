@@ -1,7 +1,8 @@
 """Train a decoder on the bags of a session and write a model file.
 
 Scores are those of leave-one-repetition-out: each repetition is decoded by a decoder that has not
-seen it. The model itself is then fitted to all repetitions.
+seen it. The model itself is then fitted to all repetitions. Features are those that the live graph
+computed during the recording, so that it can run the model.
 
     emghand train sessions/s01
     emghand train sessions/s01 --decoder ridge --delays 6 12
@@ -12,7 +13,7 @@ seen it. The model itself is then fitted to all repetitions.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="feature setting, in YAML; may be given several times",
+        help="feature setting instead of the recorded one, in YAML; may be given several times",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -73,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
 
     session = Session.open(args.session)
     settings = TrainSettings(args.decoder, tuple(args.delays), args.baseline, args.max_lag)
-    features = _features(session.manifest.get("settings", {}), args.set)
     paths = _bags(session, args.bags or ())
+    features = _features(paths, args.set)
     dataset = join([dataset_from_recording(read_recording(p), features) for p in paths])
     validation = leave_one_repetition_out(dataset, lambda part: fit(part, settings))
     scores = {
@@ -113,15 +114,23 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _features(stored: Mapping[str, Any], changes: Sequence[str]) -> FeatureSettings:
-    """Feature settings: those of the session, with the changes of the command line."""
+def _features(paths: Sequence[Path], changes: Sequence[str]) -> FeatureSettings:
+    """Feature settings recorded in the bags, with the changes of the command line."""
+    import dataclasses
+
     import yaml
 
     from emghand.errors import UserError
     from emghand.settings import from_mapping
     from emghand.signal.settings import FeatureSettings
+    from emghand.training.recorded import recorded_features
 
-    values = dict(stored.get("features", {}))
+    recorded = {recorded_features(p) for p in paths} - {None}
+    if len(recorded) > 1:
+        raise UserError("the bags were recorded with different feature settings; train on one kind")
+    values: dict[str, Any] = {}
+    for settings in recorded:
+        values = dataclasses.asdict(settings) if settings is not None else {}
     for change in changes:
         name, separator, text = change.partition("=")
         if not separator:
