@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from emghand.errors import UserError
 from emghand.signal.channels import Montage
-from emghand.signal.features import FeatureVector, HopSums
+from emghand.signal.features import FeatureVector
 from emghand.signal.filters import StreamingFilter, band_sections, notch_sections
+from emghand.signal.hop_sums import HopSums
 from emghand.signal.quality import SignalGuard
 from emghand.signal.sample_grid import Gap, Piece, SampleGrid
 from emghand.signal.settings import FeatureSettings
@@ -20,6 +21,8 @@ from emghand.signal.window import SlidingSum
 Array = NDArray[np.float64]
 
 _CHUNK = 4096
+_MOST_HOPS = 32
+_CACHE_BYTES = 1 << 17
 
 
 class FeatureTick(NamedTuple):
@@ -108,10 +111,13 @@ class FeaturePipeline:
         self._band = StreamingFilter(band_sections(settings, rate), n_used)
         notches = notch_sections(settings, rate)
         self._notch = StreamingFilter(notches, n_used)
-        self._sums = HopSums(settings, montage)
-        self._window = SlidingSum(
-            settings.window_hops, self._sums.full.size, self._sums.inner is not self._sums.full
-        )
+        self._montage = montage
+        self._tail = np.zeros((2, montage.columns))
+        self._sums: dict[int, HopSums] = {}
+        first = self._sums_of(1)
+        self._window = SlidingSum(settings.window_hops, first.full.shape[1], first.has_steps)
+        most = _CACHE_BYTES // (8 * self._hop * first.full.shape[1])
+        self._batch = min(_MOST_HOPS, 1 << max(most.bit_length() - 1, 0))
         self._features = FeatureVector(settings, montage)
         self.names = self._features.names
         self._guard = SignalGuard(settings, n_used, rate, full_scale, mains=len(notches) > 0)
@@ -156,6 +162,7 @@ class FeaturePipeline:
             When the block does not have `n_channels` columns.
         """
         block = np.asarray(samples)
+        first = int(first_sample)
         if block.ndim != 2 or block.shape[1] != self.n_channels:
             raise ValueError(f"expected (n, {self.n_channels}) samples, got shape {block.shape}")
         ticks: list[FeatureTick] = []
@@ -164,55 +171,73 @@ class FeaturePipeline:
             if self._selection is not None:
                 part = part[:, self._selection]
             part = np.ascontiguousarray(part, np.float64)
-            for piece in self._grid.push(part, int(first_sample) + start):
+            for piece in self._grid.push(part, first + start):
                 self._advance(piece, ticks)
         return ticks
 
     def _start(self, level: Array) -> None:
         self._notch.start(self._band.start(level))
-        self._sums.start()
+        self._tail[...] = 0.0
         self._window.start()
         self._guard.start()
         self._hops = 0
 
+    def _sums_of(self, hops: int) -> HopSums:
+        if hops not in self._sums:
+            self._sums[hops] = HopSums(self.settings, self._montage, hops, self._tail)
+        return self._sums[hops]
+
     def _advance(self, piece: Piece, ticks: list[FeatureTick]) -> None:
-        hop, window_hops = self._hop, self.settings.window_hops
+        """Take whole hops, in batches whose size is a power of two that divides their index."""
         index, samples, fresh = piece
         if fresh:
             self._start(samples[0])
+        hop = self._hop
+        start = 0
+        while start < len(samples):
+            size = self._batch
+            while index % size or start + size * hop > len(samples):
+                size //= 2
+            end = start + size * hop
+            self._advance_batch(index, size, samples[start:end], ticks)
+            index += size
+            start = end
+
+    def _advance_batch(
+        self, index: int, size: int, samples: Array, ticks: list[FeatureTick]
+    ) -> None:
         band = np.array(samples.T, order="C")
         self._band.run(band)
         clean = band.copy()
         self._notch.run(clean)
-        for start in range(0, len(samples), hop):
-            end = start + hop
-            clean_hop = clean[:, start:end].T
-            self._sums.update(clean_hop)
-            sums = self._window.push(index, self._sums.full, self._sums.inner)
-            quality = self._guard.update(samples[start:end], band[:, start:end].T, clean_hop)
-            self._hops += 1
-            if self._hops >= window_hops:
-                z = self._features.compute(sums)
-                first = self._hops == window_hops
-                last_sample = (index + 1) * hop - 1
-                ticks.append(FeatureTick(index, last_sample, z, int(quality), first))
+        if (index + size) % _MOST_HOPS == 0:
+            self._band.flush()
+            self._notch.flush()
+        sums = self._sums_of(size)
+        sums.update(clean.T)
+        z = self._features.compute(self._window.push(index, sums.full, sums.inner))
+        flags = self._guard.update(index, samples, band, clean)
+        ahead = self._hops - self.settings.window_hops
+        self._hops += size
+        for row, quality in zip(z, flags, strict=True):
             index += 1
+            ahead += 1
+            if ahead >= 0:
+                last = index * self._hop - 1
+                ticks.append(FeatureTick(index - 1, last, row, quality, ahead == 0))
 
     def _arrays(self) -> dict[str, NDArray]:
-        parts: dict[str, Mapping[str, NDArray]] = {
-            "filter": {"band": self._band.state, "notch": self._notch.state},
-            "sums": {"tail": self._sums.tail},
-            "window": self._window.arrays(),
-            "guard": self._guard.arrays(),
-        }
-        return {f"{p}.{name}": array for p, d in parts.items() for name, array in d.items()}
+        arrays = {"band": self._band.state, "notch": self._notch.state, "tail": self._tail}
+        for part, own in (("window", self._window.arrays()), ("guard", self._guard.arrays())):
+            arrays |= {f"{part}.{name}": array for name, array in own.items()}
+        return arrays
 
     def snapshot(self) -> dict[str, NDArray]:
         """The whole state as plain arrays, copied."""
-        arrays = {name: array.copy() for name, array in self._arrays().items()}
-        arrays |= {f"grid.{name}": array for name, array in self._grid.state().items()}
-        arrays["hops"] = np.array(self._hops, np.int64)
-        return arrays
+        snapshot = {name: array.copy() for name, array in self._arrays().items()}
+        snapshot |= {f"grid.{name}": array for name, array in self._grid.state().items()}
+        snapshot["hops"] = np.array(self._hops, np.int64)
+        return snapshot
 
     def restore(self, snapshot: Mapping[str, NDArray]) -> None:
         """Go on from a snapshot: what follows is what would have followed there, to the bit.
@@ -222,12 +247,11 @@ class FeaturePipeline:
         UserError
             When the snapshot was taken with other settings or another stream.
         """
-        expected = {name: array.shape for name, array in self.snapshot().items()}
-        if expected != {name: np.shape(array) for name, array in snapshot.items()}:
+        own = self.snapshot()
+        if {n: a.shape for n, a in own.items()} != {n: np.shape(a) for n, a in snapshot.items()}:
             raise UserError("snapshot: does not fit these feature settings and this stream")
         for name, array in self._arrays().items():
             array[...] = snapshot[name]
-        self._grid.set_state(
-            {n.removeprefix("grid."): a for n, a in snapshot.items() if n.startswith("grid.")}
-        )
+        grid = {n: a for n, a in snapshot.items() if n.startswith("grid.")}
+        self._grid.set_state({n.removeprefix("grid."): a for n, a in grid.items()})
         self._hops = int(snapshot["hops"])

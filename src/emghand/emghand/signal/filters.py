@@ -20,6 +20,8 @@ try:
 except ImportError:
     _sosfilt = None
 
+SILENCE = 1e-150
+"""A state below this is 0: a dead stream would decay into denormal numbers, slow on many CPUs."""
 NYQUIST_SHARE = 0.95
 """Filter edges are kept below this share of the Nyquist frequency."""
 
@@ -117,6 +119,10 @@ class StreamingFilter:
         """
         np.multiply(level[:, None, None], self._rest, out=self.state)
         return level * self._dc_gain
+
+    def flush(self) -> None:
+        """Set what has decayed to nothing to 0."""
+        self.state[np.abs(self.state) < SILENCE] = 0.0
 
     def run(self, x: NDArray[np.float64]) -> None:
         """Filter the next samples, shape (n_channels, n_samples), C-contiguous, in place."""

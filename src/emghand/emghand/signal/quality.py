@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 
 HOLD_SAMPLES = 32
 """A fault lasts at least this many samples: quiet EMG in coarse counts repeats a value for 20."""
+RAILED_SHARE = 0.8
+"""Share of a block's samples at the rail; a healthy fist on an 8-bit armband reaches 0.7."""
 LAGS = 64
 """A stream counts as repeating itself when a hop equals one of this many hops before it."""
 
@@ -29,17 +31,21 @@ class Quality(IntFlag):
     FROZEN = 8
 
 
+_LOOKS = 5
 _CONDITIONS = (Quality.FLAT, Quality.RAILED, Quality.MAINS)
 
 
 class SignalGuard:
-    """Flags channels whose condition holds in every hop for some time.
+    """Flags channels whose condition lasts.
+
+    The signal is looked at in blocks of whole hops, about five in the time a fault must last, on
+    the absolute sample grid. A condition must hold in every block:
 
     * flat: peak-to-peak of the raw signal is at most ``guard_flat``
-    * railed: a sample is beyond ``guard_railed`` of the full scale
+    * railed: most samples are beyond ``guard_railed`` of the full scale
     * mains: the notches remove more than ``guard_mains`` of the power of the band-passed signal
-    * frozen (of the whole stream): every hop equals the one some fixed number of hops before; finds
-      any repeated block whose length and the hop have a common multiple below 64 hops
+    * frozen (of the whole stream): the block equals the one some fixed number of blocks before;
+      finds any repeated packet whose length and the block have a common multiple below 64 blocks
 
     Parameters
     ----------
@@ -51,6 +57,7 @@ class SignalGuard:
         Largest absolute value of the device; 0: unknown, nothing is flagged as railed.
     mains : bool
         Whether there is a notch.
+
     """
 
     def __init__(
@@ -61,23 +68,23 @@ class SignalGuard:
         full_scale: float,
         mains: bool,
     ) -> None:
-        hop = settings.hop
         samples = max(math.ceil(settings.guard_hold_s * rate), HOLD_SAMPLES)
-        self._hold = math.ceil(samples / hop)
+        self._hop = settings.hop
+        self._block = max(1, samples // _LOOKS // settings.hop)
+        self._hold = math.ceil(samples / (self._block * settings.hop))
         self._needed = max(1, math.ceil(settings.guard_fraction * n_channels))
         self._flat = settings.guard_flat
         self._rail = settings.guard_railed * full_scale
         self._residue = 1.0 - settings.guard_mains if mains else 0.0
         self._watch_frozen = settings.guard_frozen
-
-        self._raw = np.zeros((1 + hop, n_channels))
-        self._low = np.zeros(n_channels)
-        self._high = np.zeros(n_channels)
-        self._squares = np.zeros((2, hop, n_channels))
-        self._bad = np.zeros((len(_CONDITIONS), n_channels), bool)
-        self._held = np.zeros((len(_CONDITIONS), n_channels), np.int32)
+        length = self._block * settings.hop
+        self._raw = np.zeros((1 + length, n_channels))
+        self._band = np.zeros((n_channels, length))
+        self._clean = np.zeros((n_channels, length))
+        self._held = np.zeros((len(_CONDITIONS), n_channels), np.int64)
         self._prints = np.zeros(LAGS, np.int64)
         self._repeats = np.zeros(LAGS, np.int64)
+        self._quality = np.zeros(1, np.uint8)
 
     def start(self) -> None:
         """Forget everything."""
@@ -86,46 +93,66 @@ class SignalGuard:
         self._prints[...] = -1
         self._raw[...] = np.nan
 
-    def update(self, raw: Array, band: Array, clean: Array) -> Quality:
-        """Look at the next hop.
+    def update(self, hop_index: int, raw: Array, band: Array, clean: Array) -> list[int]:
+        """Look at the next hops; bits of `Quality` after each of them.
 
         Parameters
         ----------
-        raw, band, clean : ndarray, shape (hop, n_channels)
-            The raw signal, after the band-pass, and after the notches.
+        hop_index : int
+            Absolute index of the first one.
+        raw : ndarray, shape (n_hops * hop, n_channels)
+            The signal as it came.
+        band, clean : ndarray, shape (n_channels, n_hops * hop)
+            After the band-pass, and after the notches.
         """
-        self._raw[0] = self._raw[-1]
-        self._raw[1:] = raw
-        low, high = self._low, self._high
-        np.fmin.reduce(self._raw, axis=0, out=low)
-        np.fmax.reduce(self._raw, axis=0, out=high)
-        np.less_equal(high - low, self._flat, out=self._bad[0])
+        found: list[int] = []
+        start, length = 0, len(self._raw) - 1
+        place = hop_index % self._block * self._hop
+        while start < len(raw):
+            end = min(start + length - place, len(raw))
+            into = place + end - start
+            np.copyto(self._raw[1 + place : 1 + into], raw[start:end])
+            if self._residue:
+                np.copyto(self._band[:, place:into], band[:, start:end])
+                np.copyto(self._clean[:, place:into], clean[:, start:end])
+            found += [int(self._quality[0])] * ((end - start) // self._hop)
+            if into == length:
+                self._look()
+                found[-1] = int(self._quality[0])
+                into = 0
+            start, place = end, into
+        return found
+
+    def _look(self) -> None:
+        raw = self._raw
+        # NaN, before the first block is complete, counts as bad: fewer samples decide.
+        low, high = np.fmin.reduce(raw, axis=0), np.fmax.reduce(raw, axis=0)
+        bad = np.zeros(self._held.shape, bool)
+        np.less_equal(high - low, self._flat, out=bad[0])
         if self._rail:
-            np.greater_equal(np.maximum(high, -low), self._rail, out=self._bad[1])
+            railed = np.count_nonzero(np.abs(raw[1:]) >= self._rail, axis=0)
+            np.greater_equal(railed, RAILED_SHARE * (len(raw) - 1), out=bad[1])
         if self._residue:
-            np.multiply(band, band, out=self._squares[0])
-            np.multiply(clean, clean, out=self._squares[1])
-            power, left = np.add.reduce(self._squares, axis=1)
-            np.less(left, power * self._residue, out=self._bad[2])
-        np.add(self._held, 1, out=self._held)
-        np.multiply(self._held, self._bad, out=self._held)
+            power = np.vecdot(self._band, self._band)
+            np.less(np.vecdot(self._clean, self._clean), power * self._residue, out=bad[2])
+        self._held += 1
+        self._held *= bad
         found = Quality.OK
         if self._held.max() >= self._hold:
             counts = (self._held >= self._hold).sum(axis=1)
             for flag, count in zip(_CONDITIONS, counts, strict=True):
                 if count >= self._needed:
                     found |= flag
-        if self._watch_frozen and self._frozen():
-            found |= Quality.FROZEN
-        return found
-
-    def _frozen(self) -> bool:
-        fingerprint = zlib.adler32(self._raw[1:].data)
-        np.add(self._repeats, 1, out=self._repeats)
-        np.multiply(self._repeats, self._prints == fingerprint, out=self._repeats)
-        self._prints[:-1] = self._prints[1:]
-        self._prints[-1] = fingerprint
-        return bool(self._repeats.max() >= self._hold)
+        if self._watch_frozen:
+            fingerprint = zlib.adler32(raw[1:].data)
+            self._repeats += 1
+            self._repeats *= self._prints == fingerprint
+            self._prints[:-1] = self._prints[1:]
+            self._prints[-1] = fingerprint
+            if self._repeats.max() >= self._hold:
+                found |= Quality.FROZEN
+        self._quality[0] = found
+        raw[0] = raw[-1]
 
     def channel_flags(self) -> NDArray[np.uint8]:
         """Bits of `Quality` per channel, shape (n_channels,)."""
@@ -135,8 +162,11 @@ class SignalGuard:
     def arrays(self) -> dict[str, NDArray]:
         """The state, as the arrays in use."""
         return {
-            "last": self._raw[-1],
+            "raw": self._raw,
+            "band": self._band,
+            "clean": self._clean,
             "held": self._held,
             "prints": self._prints,
             "repeats": self._repeats,
+            "quality": self._quality,
         }

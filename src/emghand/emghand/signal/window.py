@@ -36,7 +36,6 @@ class SlidingSum:
         self._suffix = np.zeros((hops, width))
         self._edge = np.zeros((self._block, width))
         self._prefix = np.zeros(width)
-        self._sum = np.zeros(width)
         self._reversed = self._full[::-1]
         self._suffix_reversed = self._suffix[:-1][::-1]
 
@@ -46,28 +45,36 @@ class SlidingSum:
             array[...] = 0.0
 
     def push(self, hop_index: int, full: Array, inner: Array) -> Array:
-        """Add the next hop and return the sum over the window, shape (width,); do not keep it.
+        """Add the next hops and return the sums over the window that ends with each of them.
 
         Parameters
         ----------
         hop_index : int
-            Absolute index of the hop; one more than in the last call.
-        full, inner : ndarray, shape (width,)
-            Sums of the hop with and without the steps that lead into it.
+            Absolute index of the first hop; it follows on the last call.
+        full, inner : ndarray, shape (n_hops, width)
+            Sums of the hops with and without the steps that lead into each of them.
+
+        Returns
+        -------
+        ndarray, shape (n_hops, width)
         """
+        sums = np.empty_like(full)
         place = hop_index % self._block
-        self._full[place] = full
-        if self._inner is not self._full:
-            self._inner[place] = inner
-        if place:
-            np.add(self._prefix, full, out=self._prefix)
-        else:
-            self._prefix[...] = full
-        np.add(self._edge[place], self._prefix, out=self._sum)
-        if place == self._block - 1:
-            np.add.accumulate(self._reversed, axis=0, out=self._suffix_reversed)
-            np.add(self._suffix[1:], self._inner, out=self._edge)
-        return self._sum
+        for row in range(len(full)):
+            self._full[place] = full[row]
+            if self._inner is not self._full:
+                self._inner[place] = inner[row]
+            if place:
+                np.add(self._prefix, full[row], out=self._prefix)
+            else:
+                self._prefix[...] = full[row]
+            np.add(self._edge[place], self._prefix, out=sums[row])
+            place += 1
+            if place == self._block:
+                np.add.accumulate(self._reversed, axis=0, out=self._suffix_reversed)
+                np.add(self._suffix[1:], self._inner, out=self._edge)
+                place = 0
+        return sums
 
     def arrays(self) -> dict[str, Array]:
         """The state, as the arrays in use."""

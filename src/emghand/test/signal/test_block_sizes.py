@@ -1,5 +1,7 @@
 """The same bits, however the samples arrive and wherever the run is cut and continued."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -48,8 +50,11 @@ LOSSES = [(150, 7), (333, 20), (600, 21), (850, 1), (852, 2), (900, 130)]
 def pieces(cuts, lost, start):
     """The samples that arrive, as (first, one past last), cut at `cuts`."""
     edges = sorted({0, LENGTH, *cuts, *(a for a, _ in lost), *(a + n for a, n in lost)})
-    inside = lambda a: any(first <= a < first + n for first, n in lost)  # noqa: E731
-    return [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if not inside(a)]
+    return [
+        (a, b)
+        for a, b in itertools.pairwise(edges)
+        if not any(first <= a < first + n for first, n in lost)
+    ]
 
 
 splits = st.lists(st.integers(0, LENGTH), max_size=40)
@@ -83,7 +88,7 @@ def test_samples_that_are_not_finite_give_the_same_bits_as_missing_ones(case, cu
     for i, (first, n) in enumerate(bad):
         x[first : first + n, 0] = [np.nan, np.inf, -np.inf][i % 3]
     edges = sorted({0, LENGTH, *cuts})
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in itertools.pairwise(edges):
         got += invalid.push(x[a:b], a)
     same(got, wanted)
     total = [sum(g.count for g in p.take_gaps()) for p in (missing, invalid)]
