@@ -11,7 +11,7 @@ KINDS = [(18, False, False), (22, False, False), (18, True, False), (22, False, 
 
 
 def frame(values, kind, status=0):
-    n, has_status, wide = kind
+    _, has_status, wide = kind
     if wide:
         payload = b"".join(v.to_bytes(2, "big") for v in values)
         return b"\x0d\x0a\x00" + b"12:34:56.789 S"[:14] + payload
@@ -74,7 +74,6 @@ def test_the_letter_s_as_a_sensor_value_is_not_taken_for_a_start(kind, offset):
 @given(streams(least=4), st.integers(1, 19))
 def test_a_truncated_frame_costs_only_itself(stream, kept):
     kind, wanted, frames = stream
-    # Values above a low limit keep the joint of two frames from looking like one.
     glove = parser(kind)
     data = frames[0] + frames[1][:kept] + b"".join(frames[2:])
     found = feed(glove, data, [])
