@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import termios
 import time
 
 import serial
 
 from emghand.devices.device import DeviceError
 
-_ERRORS = (serial.SerialException, OSError, TypeError, ValueError)
+_ERRORS = (serial.SerialException, termios.error, OSError, TypeError, ValueError)
 """What pyserial raises when a port goes away, in its various versions."""
 
 _AT_ONCE = 1 << 16
