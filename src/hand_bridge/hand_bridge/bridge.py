@@ -10,6 +10,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from emghand_interfaces.msg import HandStatus, PipelineEvent
+from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
@@ -19,7 +20,7 @@ from emghand.settings import check, setting
 from emghand_ros import qos
 from emghand_ros.clock import RosSteadyMap, steady_ns
 from emghand_ros.conversions import MessageError, dofs_from_ros, dofs_to_ros, time_to_ns
-from emghand_ros.node import EmghandNode
+from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
 from hand_bridge.device import Hand
 from hand_bridge.local_stop import LocalStop, make_stop
@@ -305,3 +306,8 @@ def _readable(detail: str) -> str:
     if isinstance(parsed, dict):
         parsed = parsed.get("reason", parsed.get("fault", detail))
     return str(parsed)[:MAX_DETAIL]
+
+
+def run_bridge(make_node: Callable[[], HandBridge]) -> int:
+    """Run one bridge until it is told to stop; returns the exit status."""
+    return run([make_node], executor_type=SingleThreadedExecutor)

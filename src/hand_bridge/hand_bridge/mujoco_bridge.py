@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from emghand_ros.node import run
-from hand_bridge.bridge import HandBridge
+from hand_bridge.bridge import HandBridge, run_bridge
 from hand_bridge.hands.mujoco_hand import MujocoHand, MujocoSettings
 from hand_bridge.safety import SafetySettings
 
@@ -15,4 +14,4 @@ def make_node() -> HandBridge:
 
 def main() -> int:
     """Run the node until it is told to stop."""
-    return run([make_node])
+    return run_bridge(make_node)

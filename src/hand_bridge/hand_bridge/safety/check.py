@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from emghand.dofs import Dof
 from hand_bridge.safety.settings import SafetySettings
 
-RECENT_NS = 1_000_000_000
-
 
 class Refusal(Enum):
     """Why a command was refused; the keys of ``HandStatus.refusals``."""
@@ -142,7 +140,7 @@ class CommandCheck:
         """Compare the next stamps with nothing older: the clock they are on has stepped."""
         self._last_stamp.clear()
 
-    def recent_publishers(self, now_ns: int) -> list[str]:
-        """Publishers that sent an acceptable command within the last second, newest first."""
-        recent = [(t, p) for p, t in self._last_seen.items() if now_ns - t <= RECENT_NS]
+    def recent_publishers(self, now_ns: int, within_ns: int) -> list[str]:
+        """Publishers that sent an acceptable command within this time, newest first."""
+        recent = [(t, p) for p, t in self._last_seen.items() if now_ns - t <= within_ns]
         return [publisher for _, publisher in sorted(recent, reverse=True)]

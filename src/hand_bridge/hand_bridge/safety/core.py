@@ -24,6 +24,7 @@ MAX_STEP_S = 0.05
 """A late step counts as this long, so that a stalled bridge never catches up by a jump."""
 ARM_FEEDBACK_NS = 250_000_000
 ARM_TOLERANCE = 0.1
+RIVAL_NS = 500_000_000
 SIGNAL_NS = 500_000_000
 PARKED = 1e-3
 
@@ -154,8 +155,8 @@ class SafetyCore:
             refusal = self._arming_refusal(now_ns)
             if refusal:
                 return refusal
-            recent = self._check.recent_publishers(now_ns)
-            self._check.bind(recent[0] if recent else "")
+            sending = self._check.recent_publishers(now_ns, self._settings.watchdog_ns)
+            self._check.bind(sending[0] if sending else "")
             self._goal = None
             self._signal = None
             self._limits.reset()
@@ -178,7 +179,7 @@ class SafetyCore:
         problem = self._limits.check(self._reading, now_ns, self._settings)
         if problem:
             return problem
-        if len(self._check.recent_publishers(now_ns)) > 1:
+        if len(self._check.recent_publishers(now_ns, RIVAL_NS)) > 1:
             return "more than one publisher sends commands: stop all but one"
         return ""
 
@@ -278,12 +279,13 @@ class SafetyCore:
             elapsed = 0.0 if self._last_step is None else (now_ns - self._last_step) / 1e9
             self._last_step = now_ns
             dt = min(max(elapsed, 0.0), MAX_STEP_S)
-            self._take_reading(reading, now_ns)
+            measured = self._take_reading(reading, now_ns)
             self._watch(now_ns)
-            self._drive = self._follow(self._plan(now_ns), dt, now_ns)
+            self._drive = self._follow(self._plan(now_ns), dt, measured)
             return self._drive
 
-    def _take_reading(self, reading: Reading | None, now_ns: int) -> None:
+    def _take_reading(self, reading: Reading | None, now_ns: int) -> NDArray[np.float64] | None:
+        """Store a reading and act on it; returns the measured position if there is one."""
         powered = self._state in (State.ARMED, State.FAULT)
         if reading is not None and np.isfinite(reading.position).all():
             self._reading, self._reading_time = reading, now_ns
@@ -293,10 +295,12 @@ class SafetyCore:
                 problem = self._limits.check(reading, now_ns, self._settings)
                 if problem:
                     self._raise_fault("limit", problem, now_ns)
-        elif powered and self._fault != "bus":
+            return reading.position
+        if powered and self._fault != "bus":
             silent = (now_ns - self._reading_time) / 1e9
             if silent > self._settings.feedback_timeout:
                 self._raise_fault("bus", f"no answer from the hand for {silent:.2f} s", now_ns)
+        return None
 
     def _watch(self, now_ns: int) -> None:
         if self._goal is None:
@@ -341,13 +345,13 @@ class SafetyCore:
         share = 1.0 if since >= ramp_in else max(since, 0.0) / ramp_in
         return slow + (self._speed - slow) * share
 
-    def _follow(self, plan: Plan, dt: float, now_ns: int) -> Drive:
+    def _follow(self, plan: Plan, dt: float, measured: NDArray[np.float64] | None) -> Drive:
         """Turn a plan into what the device is told, from where the hand is."""
         position = self._drive.position
         if plan.power is not Power.ON or self._drive.power is not Power.ON:
             # What is not under power is wherever it was pushed to: start from there.
-            if self._reading is not None and self._reading_time == now_ns:
-                position = np.clip(self._reading.position, -1.0, 1.0)
+            if measured is not None:
+                position = np.clip(measured, -1.0, 1.0)
             elif plan.power is Power.ON:
                 plan = OFF
         if plan.power is Power.ON and plan.goal is not None:
