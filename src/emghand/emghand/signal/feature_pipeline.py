@@ -57,6 +57,9 @@ class FeaturePipeline:
     full, at the start and after every reset. Filters start in the steady state of the first sample,
     so that an electrode offset makes no transient.
 
+    Sums are additions of whole rows in a stated order, without a linear algebra library, so that
+    features do not depend on the vector instructions of the processor either (the logarithm may).
+
     Parameters
     ----------
     settings : FeatureSettings
@@ -179,7 +182,7 @@ class FeaturePipeline:
         self._notch.start(self._band.start(level))
         self._tail[...] = 0.0
         self._window.start()
-        self._guard.start()
+        self._guard.start(level)
         self._hops = 0
 
     def _sums_of(self, hops: int) -> HopSums:
@@ -227,10 +230,14 @@ class FeaturePipeline:
                 ticks.append(FeatureTick(index - 1, last, row, quality, ahead == 0))
 
     def _arrays(self) -> dict[str, NDArray]:
-        arrays = {"band": self._band.state, "notch": self._notch.state, "tail": self._tail}
-        for part, own in (("window", self._window.arrays()), ("guard", self._guard.arrays())):
-            arrays |= {f"{part}.{name}": array for name, array in own.items()}
-        return arrays
+        parts = {
+            "band": self._band.arrays(),
+            "notch": self._notch.arrays(),
+            "sums": {"tail": self._tail},
+            "window": self._window.arrays(),
+            "guard": self._guard.arrays(),
+        }
+        return {f"{p}.{name}": array for p, own in parts.items() for name, array in own.items()}
 
     def snapshot(self) -> dict[str, NDArray]:
         """The whole state as plain arrays, copied."""

@@ -32,10 +32,10 @@ class HopSums:
     ----------
     full : ndarray, shape (hops, n_statistics * n_columns)
         Sums over the hops, the steps into each of them from the hop before included.
-    has_steps : bool
-        Whether a statistic looks at steps from one sample to the next.
     inner : ndarray, shape (hops, n_statistics * n_columns)
         The same without those steps; the same object as `full` when no statistic has steps.
+    has_steps : bool
+        Whether a statistic looks at steps from one sample to the next.
     """
 
     def __init__(self, settings: FeatureSettings, montage: Montage, hops: int, tail: Array) -> None:

@@ -57,7 +57,6 @@ class SignalGuard:
         Largest absolute value of the device; 0: unknown, nothing is flagged as railed.
     mains : bool
         Whether there is a notch.
-
     """
 
     def __init__(
@@ -86,12 +85,12 @@ class SignalGuard:
         self._repeats = np.zeros(LAGS, np.int64)
         self._quality = np.zeros(1, np.uint8)
 
-    def start(self) -> None:
-        """Forget everything."""
+    def start(self, level: Array) -> None:
+        """Forget everything; the first sample, shape (n_channels,), stands for all before it."""
         for array in self.arrays().values():
             array[...] = 0
         self._prints[...] = -1
-        self._raw[...] = np.nan
+        self._raw[...] = level
 
     def update(self, hop_index: int, raw: Array, band: Array, clean: Array) -> list[int]:
         """Look at the next hops; bits of `Quality` after each of them.
@@ -125,16 +124,15 @@ class SignalGuard:
 
     def _look(self) -> None:
         raw = self._raw
-        # NaN, before the first block is complete, counts as bad: fewer samples decide.
-        low, high = np.fmin.reduce(raw, axis=0), np.fmax.reduce(raw, axis=0)
+        low, high = np.minimum.reduce(raw, axis=0), np.maximum.reduce(raw, axis=0)
         bad = np.zeros(self._held.shape, bool)
         np.less_equal(high - low, self._flat, out=bad[0])
-        if self._rail:
+        if self._rail and max(high.max(), -low.min()) >= self._rail:
             railed = np.count_nonzero(np.abs(raw[1:]) >= self._rail, axis=0)
             np.greater_equal(railed, RAILED_SHARE * (len(raw) - 1), out=bad[1])
         if self._residue:
-            power = np.vecdot(self._band, self._band)
-            np.less(np.vecdot(self._clean, self._clean), power * self._residue, out=bad[2])
+            power, left = (np.square(x).sum(axis=1) for x in (self._band, self._clean))
+            np.less(left, power * self._residue, out=bad[2])
         self._held += 1
         self._held *= bad
         found = Quality.OK

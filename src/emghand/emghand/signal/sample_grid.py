@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emghand.errors import UserError
+
 Array = NDArray[np.float64]
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -183,8 +185,17 @@ class SampleGrid:
         }
 
     def set_state(self, state: dict[str, NDArray]) -> None:
-        """Go on from a state; unreported gaps are forgotten."""
-        self._next, self._missing, self._waiting, running, fresh = state["numbers"].tolist()
+        """Go on from a state; unreported gaps are forgotten.
+
+        Raises
+        ------
+        UserError
+            When the state cannot be one of this grid.
+        """
+        following, missing, waiting, running, fresh = state["numbers"].tolist()
+        if not (0 <= waiting < self._hop and 0 <= missing <= self._max_fill):
+            raise UserError("snapshot: its sample counts are out of range")
+        self._next, self._missing, self._waiting = following, missing, waiting
         self._running, self._fresh = bool(running), bool(fresh)
         self._pending[...] = state["pending"]
         self._last[...] = state["last"]

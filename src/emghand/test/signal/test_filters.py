@@ -91,4 +91,4 @@ def test_a_dead_stream_leaves_no_denormal_numbers_behind():
     for _ in range(100):
         streaming.run(np.zeros((1, 512)))
         streaming.flush()
-    assert not streaming.state.any()
+    assert not streaming.arrays()["state"].any()
