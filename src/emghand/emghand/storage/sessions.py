@@ -237,6 +237,8 @@ class Session:
         root = self.path.resolve()
         if not full.is_relative_to(root) or full == root:
             raise UserError(f"session {self.path}: {path} is not inside of it")
+        # Another process may have entered files since this one opened the session.
+        self.manifest = Session.open(self.path).manifest
         found = sorted(p for p in full.rglob("*") if p.is_file()) if full.is_dir() else [full]
         files: dict[str, Any] = self.manifest["files"]
         for file in found:

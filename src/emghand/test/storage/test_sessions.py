@@ -77,6 +77,13 @@ def test_every_file_of_a_bag_is_entered_with_its_hash(session):
     assert files["bags/collect/metadata.yaml"]["bytes"] == 4
 
 
+def test_two_that_have_the_session_open_lose_nothing_of_each_other(session):
+    other = Session.open(session.path)
+    add(session, "results/a.json")
+    add(other, "results/b.json")
+    assert set(Session.open(session.path).manifest["files"]) == {"results/a.json", "results/b.json"}
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "."])
 def test_files_outside_of_the_session_are_refused(session, name):
     (session.path.parent / "outside").write_text("x")

@@ -166,6 +166,13 @@ def test_settings_or_models_that_do_not_fit_leave_the_old_ones_in_force(model, f
     np.testing.assert_array_equal(tied.step(features[0], 0).out_x_hat.shape, (2,))
 
 
+def test_estimates_of_a_decoder_that_integrates_are_not_integrated_again(model, monkeypatch):
+    monkeypatch.setattr(type(model.decoder), "differential", True)
+    with pytest.raises(SettingsError, match="integrates velocities itself"):
+        DecoderPipeline(model, OutputSettings(mode=("velocity",)))
+    DecoderPipeline(model, OutputSettings())
+
+
 def test_a_snapshot_that_does_not_fit_changes_nothing(model, features):
     decoder = DecoderPipeline(model)
     outputs(decoder, features[:30])

@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     import json
+    import math
 
     from emghand.cli import tables
     from emghand.evaluate.crossval import leave_one_repetition_out
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         "validation": "leave one repetition out",
         "compensated": validation.compensated.as_dict(),
         "uncompensated": validation.uncompensated.as_dict(),
-        "repetitions_mean_r2": validation.folds,
+        "repetitions_mean_r2": [f if math.isfinite(f) else None for f in validation.folds],
     }
     model = train(dataset, settings, scores=scores)
     path = session.new_file_path("models", settings.decoder, EXTENSION)
