@@ -44,7 +44,7 @@ class Blocks:
         list of (first_sample, dropped, samples)
             `dropped` is the cumulative count before that block.
         """
-        blocks = []
+        blocks: list[tuple[int, int, NDArray[np.float32]]] = []
         expected = self._first + self._n_held if self._first >= 0 else first_sample
         if first_sample < expected:
             known = min(expected - first_sample, len(samples))

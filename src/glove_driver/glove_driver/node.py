@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emghand_interfaces.msg import EmgFrame
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState
 
 from emghand.devices import discover
@@ -40,7 +41,7 @@ class GloveDriver(EmghandNode):
         self._runner = DeviceRunner(self, KINDS, Settings, self._on_open, self._on_reading)
         self._dof = self.create_publisher(JointState, "/glove/dof", qos.TICK)
         self.create_subscription(JointState, "/task/x_d", self._on_task, qos.COMMAND)
-        self._emg = None
+        self._emg: Subscription | None = None
         self._names: tuple[str, ...] = ()
         self._published = 0
 

@@ -34,7 +34,9 @@ class SerialSettings:
 class Parser(Protocol):
     """Bytes in, sensor values by name out."""
 
-    junk_bytes: int
+    @property
+    def junk_bytes(self) -> int:
+        """Bytes that belonged to no frame."""
 
     def push(self, data: bytes) -> list[dict[str, int]]:
         """Values of the frames that are complete with these bytes."""

@@ -27,7 +27,12 @@ class Settings(SyntheticSettings):
         0.0, "Share of the blocks that get lost on the way", low=0.0, high=1.0, live=False
     )
     intention_timeout_s: float = setting(
-        1.0, "The person relaxes when no prompt came for so long", unit="s", low=0.05, high=60.0
+        1.0,
+        "The person relaxes when no prompt came for so long",
+        unit="s",
+        low=0.05,
+        high=60.0,
+        live=False,
     )
 
 

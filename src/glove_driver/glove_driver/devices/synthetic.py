@@ -31,7 +31,12 @@ class Settings:
     )
     noise: float = setting(0.01, "RMS of the sensor noise", low=0.0, high=1.0, live=False)
     intention_timeout_s: float = setting(
-        1.0, "The wearer relaxes when no prompt came for so long", unit="s", low=0.05, high=60.0
+        1.0,
+        "The wearer relaxes when no prompt came for so long",
+        unit="s",
+        low=0.05,
+        high=60.0,
+        live=False,
     )
 
     def __post_init__(self) -> None:

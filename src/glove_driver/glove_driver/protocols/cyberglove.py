@@ -58,11 +58,11 @@ class CyberGloveParser:
         self._sensors = tuple(sensors)
         n = len(self._sensors)
         if wide:
-            self._dtype, self._largest = np.dtype(">u2"), LARGEST_16
+            self._dtype, self._largest = ">u2", LARGEST_16
             self._first = len(_HEADER_III) + _TIME_BYTES
             self._frames = FixedFrames(self._first + 2 * n, _HEADER_III, self._is_wide)
         else:
-            self._dtype, self._largest = np.dtype(np.uint8), LARGEST_8
+            self._dtype, self._largest = "u1", LARGEST_8
             self._first = 1
             self._frames = FixedFrames(n + status + 2, bytes([_START]), self._is_narrow)
 
