@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,62 @@ class Process:
         if self.child.poll() is None:
             self.child.kill()
         self.child.communicate()
+
+
+class Emulator:
+    """Emulated servos in a process of their own; `port` is a link that stays the same."""
+
+    def __init__(self, folder: Path, ids: tuple[int, ...] = (1, 2, 3)) -> None:
+        self.port = folder / "servos"
+        code = str(Path(__file__).parent / "dynamixel_emulator.py")
+        self.child = subprocess.Popen(
+            [sys.executable, code, ",".join(map(str, ids))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.port.unlink(missing_ok=True)
+        self.port.symlink_to(self.child.stdout.readline().strip())
+
+    def tell(self, *words: object) -> dict[int, dict[str, int]]:
+        """Give an order and wait until it is done; the state of all servos."""
+        self.child.stdin.write(" ".join(map(str, words)) + "\n")
+        self.child.stdin.flush()
+        return {int(k): v for k, v in json.loads(self.child.stdout.readline()).items()}
+
+    def state(self) -> dict[int, dict[str, int]]:
+        return self.tell("state")
+
+    def all(self, register: str) -> list[int]:
+        return [s[register] for s in self.state().values()]
+
+    def end(self) -> None:
+        self.child.kill()
+        self.child.communicate()
+
+
+CALIBRATION = """
+protocol: dynamixel2
+port: {port}
+baudrate: 1000000
+current_unit: 2.69
+servos:
+  thumb: {{id: 1, dofs: {{thumb_flex: 1.0}}, min: 1048, rest: 2048, max: 3048,
+          current_limit: 300, speed: 60}}
+  index: {{id: 2, dofs: {{index_flex: 1.0}}, min: 1548, rest: 2048, max: 3048,
+          current_limit: 300, speed: 60}}
+  rest: {{id: 3, dofs: {{middle_flex: 1.0}}, min: 1048, rest: 2048, max: 2548, direction: -1,
+         current_limit: 400, speed: 60}}
+"""
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Iterator[Emulator]:
+    """Three servos and their calibration file."""
+    made = Emulator(tmp_path)
+    (tmp_path / "calibration.yaml").write_text(CALIBRATION.format(port=made.port))
+    yield made
+    made.end()
 
 
 class Bench:
