@@ -37,7 +37,7 @@ from emghand.storage.files import write_file
 EXTENSION = ".emgmodel"
 FORMAT = "emghand model"
 VERSION = 1
-MAX_BYTES = 512 * 2**20
+MAX_BYTES = 256 * 2**20
 MAX_JSON_BYTES = 8 * 2**20
 MAX_MEMBERS = 64
 _MEMBER = re.compile(r"arrays/[a-z0-9_.]{1,80}\.npy")
