@@ -20,6 +20,7 @@ setup(
         "console_scripts": [
             "feature_node = decoder_node.feature_node:main",
             "decoder_node = decoder_node.decoder_node:main",
+            "composed = decoder_node.composed:main",
         ],
     },
 )

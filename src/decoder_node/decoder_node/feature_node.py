@@ -7,6 +7,7 @@ import json
 import sys
 import time
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from emghand_interfaces.msg import (
     EmgEnvelope,
@@ -22,17 +23,19 @@ from decoder_node.envelope import Envelope
 from decoder_node.journal import Journal
 from decoder_node.settings import FeatureNodeSettings
 from emghand.errors import UserError
+from emghand.pipeline import FeaturePipeline, feature_pipeline, sample_stamp_ns
 from emghand.settings import digest, to_json
-from emghand.signal.feature_pipeline import FeaturePipeline
 from emghand.signal.quality import Quality
 from emghand.signal.sample_grid import Gap
 from emghand.signal.settings import FeatureSettings
+from emghand.storage.recording import Block, Stream
 from emghand_ros import qos
 from emghand_ros.conversions import (
     MessageError,
     emg_from_ros,
     features_to_ros,
     ns_to_time,
+    stream_from_ros,
     time_to_ns,
     to_field,
 )
@@ -53,7 +56,7 @@ class FeatureNode(EmghandNode):
         self._settings = SettingsParameters(self, FeatureSettings).value
         self._own = SettingsParameters(self, FeatureNodeSettings)
         self._settings_json = to_json(self._settings)
-        self._info: EmgInfo | None = None
+        self._stream: Stream | None = None
         self._pipeline: FeaturePipeline | None = None
         self._started = False
         self._envelope = Envelope(0, 1)
@@ -76,37 +79,38 @@ class FeatureNode(EmghandNode):
 
     def activate(self) -> None:
         """Start with a fresh pipeline when the stream is known already."""
-        if self._info is not None:
-            self._open(self._info)
+        if self._stream is not None:
+            self._open(self._stream)
 
     def deactivate(self) -> None:
         """Drop the pipeline."""
         self._pipeline = None
 
     def _on_info(self, info: EmgInfo) -> None:
-        if self._info is not None and self._pipeline is not None:
-            if info.stream == self._info.stream:
+        if self._pipeline is not None and self._stream is not None:
+            if info.stream == self._stream.stream:
                 return
             self.get_logger().info(f"new EMG stream {info.stream} of {info.device}")
-        self._info = info
-        if self.active:
-            try:
-                self._open(info)
-                self.failure = ""
-            except UserError as error:
-                self._pipeline = None
-                self.failure = str(error)
-                self.get_logger().error(self.failure)
+        self._stream = stream_from_ros(info)
+        if not self.active:
+            return
+        try:
+            self._open(self._stream)
+            self.failure = ""
+        except UserError as error:
+            self._pipeline = None
+            self.failure = str(error)
+            self.get_logger().error(self.failure)
 
-    def _open(self, info: EmgInfo) -> None:
-        names = list(info.channel_names)
-        pipeline = FeaturePipeline(self._settings, len(names), info.rate, info.full_scale, names)
-        self._envelope = Envelope(len(names), round(info.rate / self._own.value.envelope_rate))
-        self._period_ticks = max(1, round(self._own.value.snapshot_period * pipeline.tick_rate))
+    def _open(self, stream: Stream) -> None:
+        pipeline = feature_pipeline(self._settings, stream)
+        own = self._own.value
+        self._envelope = Envelope(stream.n_channels, round(stream.rate / own.envelope_rate))
+        self._period_ticks = max(1, round(own.snapshot_period * pipeline.tick_rate))
         message = FeatureInfo(
-            stream=info.stream,
+            stream=stream.stream,
             names=list(pipeline.names),
-            rate=info.rate,
+            rate=stream.rate,
             hop=self._settings.hop,
             window_hops=self._settings.window_hops,
             settings=self._settings_json,
@@ -117,17 +121,13 @@ class FeatureNode(EmghandNode):
         self._pipeline = pipeline
         self._started = False
 
-    def _start(self, pipeline: FeaturePipeline, first_sample: int) -> None:
-        assert self._info is not None
+    def _start(self, first_sample: int) -> None:
+        assert self._stream is not None
         self._journal.event(
             PipelineEvent.START,
             first_sample // self._settings.hop,
             first_sample=first_sample,
-            stream=self._info.stream,
-            n_channels=pipeline.n_channels,
-            rate=pipeline.rate,
-            full_scale=self._info.full_scale,
-            channel_names=list(self._info.channel_names),
+            stream=dataclasses.asdict(self._stream),
             settings=dataclasses.asdict(self._settings),
         )
         self._journal.snapshot_due = True
@@ -148,36 +148,37 @@ class FeatureNode(EmghandNode):
         except MessageError as error:
             self._refuse(frame, str(error))
             return
-        first = frame.first_sample
+        block = Block(frame.first_sample, time_to_ns(frame.header.stamp), samples)
         if not self._started:
-            self._start(pipeline, first)
-        ticks = pipeline.push(samples, first)
+            self._start(block.first_sample)
+        ticks = pipeline.push(samples, block.first_sample)
+        for tick in ticks:
+            stamp = ns_to_time(sample_stamp_ns(block, tick.last_sample, pipeline.rate))
+            self._features.publish(
+                features_to_ros(tick.z, tick.tick, stamp, quality=tick.quality, reset=tick.reset)
+            )
+        # Nothing of what follows may delay a tick.
+        self._counts["frames"] += 1
+        self._heard = time.monotonic()
+        for gap in pipeline.take_gaps():
+            self._report(gap)
         if ticks:
-            stamp_ns = time_to_ns(frame.header.stamp)
-            for tick in ticks:
-                ns = stamp_ns + round((tick.last_sample - first) * 1e9 / pipeline.rate)
-                stamp = ns_to_time(ns)
-                self._features.publish(
-                    features_to_ros(
-                        tick.z, tick.tick, stamp, quality=tick.quality, reset=tick.reset
-                    )
-                )
             self._counts["ticks"] += len(ticks)
             self._tick = ticks[-1].tick
             self._quality = Quality(ticks[-1].quality)
             if self._journal.is_due(self._tick, self._period_ticks):
-                self._snapshot(pipeline)
-        for gap in pipeline.take_gaps():
-            self._report(gap)
-        self._counts["frames"] += 1
-        self._heard = time.monotonic()
-        found = self._envelope.push(samples, first)
-        if found is not None:
-            envelope = EmgEnvelope(
-                minimum=to_field(found.minimum, float), maximum=to_field(found.maximum, float)
-            )
-            envelope.header.stamp = frame.header.stamp
-            self._envelopes.publish(envelope)
+                self._journal.snapshot(self._tick, pipeline.snapshot(), self._settings_json)
+        self._plot(block, pipeline.rate)
+
+    def _plot(self, block: Block, rate: float) -> None:
+        found = self._envelope.push(block.samples, block.first_sample)
+        if found is None:
+            return
+        message = EmgEnvelope(
+            minimum=to_field(found.minimum, np.float32), maximum=to_field(found.maximum, np.float32)
+        )
+        message.header.stamp = ns_to_time(sample_stamp_ns(block, found.last_sample, rate))
+        self._envelopes.publish(message)
 
     def _refuse(self, frame: EmgFrame, reason: str) -> None:
         self._counts["refused"] += 1
@@ -201,9 +202,6 @@ class FeatureNode(EmghandNode):
             count=gap.count,
             action=gap.action,
         )
-
-    def _snapshot(self, pipeline: FeaturePipeline) -> None:
-        self._journal.snapshot(self._tick, pipeline.snapshot(), self._settings_json)
 
     def _on_snapshot(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._journal.snapshot_due = True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,10 @@ from rclpy.node import Node
 
 from emghand_ros import qos
 from emghand_ros.conversions import bytes_to_field
+
+SETTLE_S = 0.25
+"""After this time a new subscriber has found the publisher as well: what is published before, it
+may not hear."""
 
 
 def pack_arrays(arrays: Mapping[str, NDArray]) -> bytes:
@@ -36,9 +42,12 @@ class Journal:
     Attributes
     ----------
     snapshot_due : bool
-        A snapshot shall be taken at the next tick, whatever the period says: set by a request, a
-        start, and by a new subscriber, because a recording that starts now can only be replayed
-        from its first snapshot on.
+        A snapshot shall be taken at the next tick, whatever the period says.
+
+    Notes
+    -----
+    A new subscriber gets a snapshot soon: a recording that starts now can only be replayed from its
+    first snapshot on.
     """
 
     def __init__(self, node: Node, prefix: str) -> None:
@@ -53,12 +62,17 @@ class Journal:
         )
         self.snapshot_due = True
         self._last_snapshot = 0
+        self._settled_at = math.inf
 
     def _on_matched(self, info: QoSPublisherMatchedInfo) -> None:
-        self.snapshot_due |= info.current_count_change > 0
+        if info.current_count_change > 0:
+            self._settled_at = time.monotonic() + SETTLE_S
 
     def is_due(self, tick: int, period_ticks: int) -> bool:
         """Whether a snapshot shall be taken after this tick."""
+        if time.monotonic() >= self._settled_at:
+            self._settled_at = math.inf
+            return True
         return self.snapshot_due or tick - self._last_snapshot >= period_ticks
 
     def snapshot(

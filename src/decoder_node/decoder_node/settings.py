@@ -13,9 +13,7 @@ SNAPSHOT_TEXT = "Time between two snapshots of the state, where a replay can sta
 class FeatureNodeSettings:
     """Settings of feature_node beside `FeatureSettings`."""
 
-    snapshot_period: float = setting(
-        5.0, SNAPSHOT_TEXT, unit="s", low=0.1, high=3600.0, live=False
-    )
+    snapshot_period: float = setting(5.0, SNAPSHOT_TEXT, unit="s", low=0.1, high=3600.0, live=False)
     envelope_rate: float = setting(
         30.0, "Messages per second on /emg/envelope.", unit="Hz", low=1.0, high=60.0, live=False
     )
@@ -38,9 +36,7 @@ class DecoderNodeSettings:
         choices=("model", "parameters"),
         live=False,
     )
-    snapshot_period: float = setting(
-        5.0, SNAPSHOT_TEXT, unit="s", low=0.1, high=3600.0, live=False
-    )
+    snapshot_period: float = setting(5.0, SNAPSHOT_TEXT, unit="s", low=0.1, high=3600.0, live=False)
 
     def __post_init__(self) -> None:
         check(self)

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from emghand_interfaces.msg import EmgFrame, FeatureFrame
+from emghand_interfaces.msg import EmgFrame, EmgInfo, FeatureFrame
 from sensor_msgs.msg import JointState
+
+from emghand.storage.recording import Stream
 
 _CODES = {np.dtype(np.float32): "f", np.dtype(np.float64): "d", np.dtype(np.uint8): "B"}
 
@@ -52,6 +54,19 @@ def emg_to_ros(
     message.n_channels = samples.shape[1]
     message.data = to_field(samples, np.float32)
     return message
+
+
+def stream_from_ros(message: EmgInfo) -> Stream:
+    """What a stream of raw EMG carries."""
+    return Stream(
+        device=message.device,
+        stream=message.stream,
+        channel_names=tuple(message.channel_names),
+        rate=message.rate,
+        block_size=message.block_size,
+        unit=message.unit,
+        full_scale=message.full_scale,
+    )
 
 
 def emg_from_ros(message: EmgFrame) -> np.ndarray:

@@ -2,10 +2,11 @@ import threading
 import time
 
 import pytest
+from std_srvs.srv import Trigger
+
 from emghand_ros.background import run_in_thread
 from emghand_ros.node import EmghandNode
 from emghand_ros.testing import Graph
-from std_srvs.srv import Trigger
 
 pytestmark = pytest.mark.ros
 
