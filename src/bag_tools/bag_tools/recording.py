@@ -17,6 +17,7 @@ from bag_tools.ros_types import message_class, qos_to_bag, recording_qos
 from emghand.errors import UserError
 from emghand.storage.bags import BagError, BagWriter, RawMessage, Topic
 from emghand.storage.bags.integrity import Integrity
+from emghand.storage.bags.metadata import SHARED_KEY
 
 POLL_S = 0.01
 SKIPPED = ("/parameter_events", "/clock")
@@ -91,6 +92,7 @@ class Recording:
         self._integrity = Integrity()
         self._taps: dict[str, _Tap] = {}
         self._unusable: set[str] = set()
+        self._shared: set[str] = set()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._writer = BagWriter(path)
@@ -124,6 +126,8 @@ class Recording:
                 continue
             publishers = self._node.get_publishers_info_by_topic(name)
             gids = frozenset(bytes(p.endpoint_gid) for p in publishers)
+            if len(gids) > 1:
+                self._shared.add(name)
             tap = self._taps.get(name)
             if not publishers or (tap is not None and tap.publishers == gids):
                 continue
@@ -214,6 +218,8 @@ class Recording:
         self._thread.join()
         for tap in self._taps.values():
             self._node.destroy_subscription(tap.subscription)
+        if self._shared:
+            self._writer.custom[SHARED_KEY] = " ".join(sorted(self._shared))
         self._writer.close()
         report = {"bag": str(self.path)} | self._integrity.report(self._writer.refused)
         for name in self.missing:

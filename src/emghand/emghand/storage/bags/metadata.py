@@ -15,6 +15,9 @@ from rosbags.rosbag2.metadata import dump_qos_v9, parse_qos
 from emghand.storage.bags.messages import BagError, Topic
 
 METADATA_FILE = "metadata.yaml"
+SHARED_KEY = "emghand_shared_topics"
+"""Key of ``custom_data``: topics whose publishers' message counters cannot be told apart."""
+
 VERSION = 9
 """Version that Jazzy and Kilted write: QoS profiles as a list of mappings."""
 

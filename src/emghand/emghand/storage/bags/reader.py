@@ -132,6 +132,13 @@ class BagReader:
         return any(damage != Damage() for damage in self.damages.values())
 
     @property
+    def shared(self) -> list[str]:
+        """Topics that several publishers shared: their message counters mean nothing here."""
+        information = (_metadata_or_none(self.path) if self.path.is_dir() else None) or {}
+        custom = information.get("custom_data") or {}
+        return str(custom.get(metadata.SHARED_KEY, "")).split()
+
+    @property
     def damages(self) -> dict[Path, Damage]:
         """What is wrong with each file that was read without its index."""
         return {f.path: f.damage for f in self._files if f.indexed is None}

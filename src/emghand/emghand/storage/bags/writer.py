@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -75,8 +75,17 @@ class BagWriter:
         Bound of the buffer towards a slow disk. Beyond it `write` refuses messages.
     custom : mapping of str to str, optional
         ``custom_data`` of the metadata.
-    on_written : callable, optional
-        Called in the writer's thread for every message that reached the file's buffer.
+
+    Attributes
+    ----------
+    error : OSError or None
+        What stopped the writing.
+    counts : dict of str to int
+        Messages written per topic.
+    refused : int
+        Messages that were not taken, see `write`.
+    custom : dict
+        May be added to until `close`.
 
     Raises
     ------
@@ -92,7 +101,6 @@ class BagWriter:
         sync_s: float = SYNC_S,
         max_pending_bytes: int = MAX_PENDING_BYTES,
         custom: Mapping[str, str] | None = None,
-        on_written: Callable[[RawMessage], None] | None = None,
     ) -> None:
         self.path = Path(path)
         self.file_path = self.path / f"{self.path.name}_0.mcap"
@@ -102,8 +110,7 @@ class BagWriter:
         self._flush_s = flush_s
         self._sync_s = sync_s
         self._max_pending = max_pending_bytes
-        self._custom = custom
-        self._on_written = on_written
+        self.custom: dict[str, str] = dict(custom or {})
         self._types = Types()
         self._topics: dict[str, Topic] = {}
         self._schemas: dict[str, int] = {}
@@ -239,8 +246,6 @@ class BagWriter:
         self.counts[message.topic] += 1
         self._start_ns = min(self._start_ns, message.log_time)
         self._end_ns = max(self._end_ns, message.log_time)
-        if self._on_written is not None:
-            self._on_written(message)
 
     def _register(self, topic: Topic) -> int:
         if topic.type not in self._schemas:
@@ -297,7 +302,7 @@ class BagWriter:
             self.file_path.name,
             self._start_ns,
             self._end_ns,
-            self._custom,
+            self.custom,
         )
         self._mcap.add_metadata("rosbag2", {"serialized_metadata": metadata.to_text(information)})
         self._mcap.finish()

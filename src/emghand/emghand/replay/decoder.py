@@ -1,0 +1,154 @@
+"""Recomputes `x_hat` and `out_x_hat` as decoder_node computed them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from emghand.control.decoder_pipeline import Decoded, DecoderPipeline
+from emghand.control.settings import OutputSettings
+from emghand.replay.features import Break, ReplayedTick
+from emghand.replay.journal import Event, Journal, Section, Snapshot
+from emghand.settings import from_mapping
+from emghand.storage.models import Model
+
+FindModel = Callable[[str], Model]
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplayedOutput:
+    """What came of one tick."""
+
+    stamp_ns: int
+    tick: int
+    dofs: tuple[str, ...]
+    decoded: Decoded
+
+
+def replay_decoder(
+    journal: Journal, ticks: Sequence[ReplayedTick | Break], find_model: FindModel
+) -> list[ReplayedOutput]:
+    """Every output that can be computed again.
+
+    Parameters
+    ----------
+    journal : Journal
+        Of decoder_node.
+    ticks : sequence
+        From `replay_features`.
+    find_model : callable
+        Gives the model of a model_id.
+    """
+    sections = journal.sections()
+    begins = [_begin(section, ticks) for section in sections]
+    results: list[ReplayedOutput] = []
+    for i, (section, begin) in enumerate(zip(sections, begins, strict=True)):
+        later = [b for b in begins[i + 1 :] if b is not None]
+        end = later[0] if later else len(ticks)
+        if begin is not None:
+            results += _Section(section, find_model).run(ticks[begin:end])
+    return results
+
+
+def _begin(section: Section, ticks: Sequence[ReplayedTick | Break]) -> int | None:
+    """Index of the first tick that the section concerns."""
+    for mark in [section.start, *section.snapshots]:
+        if mark is None:
+            continue
+        found = _locate(mark.tick, mark.stamp_ns, ticks)
+        if found is not None:
+            return found
+    return None
+
+
+def _locate(tick: int, stamp_ns: int, ticks: Sequence[ReplayedTick | Break]) -> int | None:
+    """Index of a tick; where several streams have it, the one nearest in time."""
+    found = [
+        i
+        for i, item in enumerate(ticks)
+        if isinstance(item, ReplayedTick) and item.features.tick == tick
+    ]
+
+    def distance(i: int) -> int:
+        item = ticks[i]
+        assert isinstance(item, ReplayedTick)
+        return abs(item.stamp_ns - stamp_ns)
+
+    return min(found, key=distance, default=None)
+
+
+class _Section:
+    """One life of decoder_node's pipeline."""
+
+    def __init__(self, section: Section, find_model: FindModel) -> None:
+        self._find_model = find_model
+        self._section = section
+        self._missed = [(e.tick, e.last_tick) for e in section.events if e.kind == "missed"]
+        kinds = ("reset", "model", "output")
+        self._changes = [e for e in section.events if e.kind in kinds and _is_told(e)]
+        self._snapshots = list(section.snapshots)
+        self._pipeline: DecoderPipeline | None = None
+
+    def run(self, ticks: Sequence[ReplayedTick | Break]) -> list[ReplayedOutput]:
+        """Outputs of this section; nothing while the state is not known."""
+        results = []
+        start = self._section.start
+        for item in ticks:
+            if isinstance(item, Break):
+                self._pipeline = None
+                continue
+            tick = item.features.tick
+            if start is not None and tick == start.tick:
+                self._pipeline = self._make(start.detail["model_id"], start.detail["output"])
+            elif self._pipeline is not None:
+                self._apply(tick, item.features.reset)
+            if self._pipeline is not None and not self._was_missed(tick):
+                decoded = self._pipeline.step(item.features.z, tick, item.features.quality)
+                dofs = tuple(d.name for d in self._pipeline.dofs)
+                results.append(ReplayedOutput(item.stamp_ns, tick, dofs, decoded))
+            if self._pipeline is None:
+                self._resume(tick)
+        return results
+
+    def _apply(self, tick: int, reset: bool) -> None:
+        assert self._pipeline is not None
+        if reset:
+            self._pipeline.reset()
+        while self._changes and self._changes[0].tick <= tick:
+            event = self._changes.pop(0)
+            if event.kind == "reset":
+                self._pipeline.reset()
+            elif event.kind == "output":
+                self._pipeline.set_output(_output(event.detail["output"]))
+            else:
+                model = self._find_model(event.detail["model_id"])
+                output = _output(event.detail["output"])
+                self._pipeline.set_model(dataclasses.replace(model, output=output))
+
+    def _resume(self, tick: int) -> None:
+        """Take the snapshot after this tick, if there is one."""
+        found = [s for s in self._snapshots if s.tick == tick]
+        if not found:
+            return
+        snapshot: Snapshot = found[0]
+        self._pipeline = self._make(snapshot.model_id, snapshot.settings)
+        self._pipeline.restore(snapshot.arrays)
+        self._changes = [e for e in self._changes if e.tick > tick]
+
+    def _make(self, model_id: str, output: dict[str, Any]) -> DecoderPipeline:
+        # The settings in force go into the model, so that a later model brings its own.
+        model = self._find_model(model_id)
+        return DecoderPipeline(dataclasses.replace(model, output=_output(output)))
+
+    def _was_missed(self, tick: int) -> bool:
+        return any(first <= tick <= last for first, last in self._missed)
+
+
+def _is_told(event: Event) -> bool:
+    # Resets by the features or by silence follow from the ticks themselves.
+    return event.kind != "reset" or event.detail.get("reason") == "service"
+
+
+def _output(values: dict[str, Any]) -> OutputSettings:
+    return from_mapping(OutputSettings, values)
