@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -114,7 +113,7 @@ class SampleGrid:
             self._skip(first - self._next)
         # One dot product tells that nothing is NaN, infinite or huge.
         flat = samples.reshape(-1)
-        if math.isfinite(flat.dot(flat)):
+        if flat.dot(flat) <= LARGEST:
             return self._take(samples)
         return self._push_finite(samples)
 
