@@ -202,8 +202,22 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-def run(makers: Sequence[Callable[[], EmghandNode]], args: Sequence[str] | None = None) -> int:
+def run(
+    makers: Sequence[Callable[[], EmghandNode]],
+    args: Sequence[str] | None = None,
+    executor_type: Callable[[], rclpy.executors.Executor] = make_executor,
+) -> int:
     """Run one or several nodes in this process until SIGINT, SIGTERM or the context ends.
+
+    Parameters
+    ----------
+    makers : sequence of callable
+        Each makes one node.
+    args : sequence of str, optional
+        ROS arguments; default: those of the command line.
+    executor_type : callable
+        Makes the executor. Nodes whose callbacks ask for the message info need
+        `SingleThreadedExecutor`: the EventsExecutor of Kilted ends with a SystemError there.
 
     Returns
     -------
@@ -220,7 +234,7 @@ def run(makers: Sequence[Callable[[], EmghandNode]], args: Sequence[str] | None 
         return 1
     with context:
         try:
-            executor = make_executor()
+            executor = executor_type()
             for make in makers:
                 nodes.append(make())
                 executor.add_node(nodes[-1])
