@@ -45,7 +45,7 @@ class SessionNode(EmghandNode):
         super().__init__("session_node", **kwargs)
         self._settings = SettingsParameters(self, SessionSettings)
         self._steady = RosSteadyMap(self.get_clock())
-        self._run: PromptedRun | None = None
+        self._prompted: PromptedRun | None = None
         self._goal: ServerGoalHandle | None = None
         self._ended = threading.Event()
         self._ended.set()
@@ -76,9 +76,9 @@ class SessionNode(EmghandNode):
 
     def deactivate(self) -> None:
         """Stop the activity; its session stays valid."""
-        if self._run is not None:
-            self._run.abandoned = True
-            self._run.stop.set()
+        if self._prompted is not None:
+            self._prompted.abandoned = True
+            self._prompted.stop.set()
             if not self._ended.wait(JOIN_S):
                 raise UserError("the activity did not stop in time; its table may be missing")
 
@@ -86,12 +86,12 @@ class SessionNode(EmghandNode):
 
     async def _execute(self, activity: str, kind: Any, goal: ServerGoalHandle) -> Any:
         refusal = "" if self.active else "session_node is not active"
-        if self._run is not None:
-            refusal = f"busy with: {self._run.activity}; one activity at a time"
+        if self._prompted is not None:
+            refusal = f"busy with: {self._prompted.activity}; one activity at a time"
         if refusal:
             goal.abort()
             return kind.Result(message=refusal)
-        self._run = prompted = PromptedRun(
+        self._prompted = prompted = PromptedRun(
             activity, goal.request, self._settings.value, self, self._steady.to_ros
         )
         self._goal, self._kind = goal, kind
@@ -99,7 +99,7 @@ class SessionNode(EmghandNode):
         try:
             await run_in_thread(self, lambda: self._work(prompted))
         finally:
-            self._run = self._goal = None
+            self._prompted = self._goal = None
         outcome = prompted.outcome
         self.get_logger().info(f"{activity} {outcome.status}: {outcome.message}")
         result = self._result(kind, outcome)
@@ -122,12 +122,12 @@ class SessionNode(EmghandNode):
         )
 
     def _on_cancel(self, goal: ServerGoalHandle) -> CancelResponse:
-        if self._run is not None and goal == self._goal:
-            self._run.stop.set()
+        if self._prompted is not None and goal == self._goal:
+            self._prompted.stop.set()
         return CancelResponse.ACCEPT
 
     def _on_output(self, message: JointState) -> None:
-        prompted = self._run
+        prompted = self._prompted
         if prompted is None:
             return
         self._heard_output.set()
@@ -212,7 +212,7 @@ class SessionNode(EmghandNode):
 
     def diagnose(self) -> tuple[bytes, str, dict[str, object]]:
         """What is going on."""
-        prompted = self._run
+        prompted = self._prompted
         if not self.active:
             return DiagnosticStatus.WARN, "inactive", {}
         if prompted is None:
