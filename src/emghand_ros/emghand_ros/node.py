@@ -97,42 +97,42 @@ class EmghandNode(LifecycleNode):
         """
         if self.active:
             self.active = False
-            self._run(self.deactivate)
-        self._run(self.cleanup)
+            self._transition(self.deactivate)
+        self._transition(self.cleanup)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `configure`."""
-        return self._run(self.configure)
+        return self._transition(self.configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `activate`."""
         super().on_activate(state)
-        result = self._run(self.activate)
+        result = self._transition(self.activate)
         self.active = result is SUCCESS
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `deactivate`."""
         self.active = False
-        result = self._run(self.deactivate)
+        result = self._transition(self.deactivate)
         super().on_deactivate(state)
         return result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `cleanup`."""
-        return self._run(self.cleanup)
+        return self._transition(self.cleanup)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Deactivate and clean up."""
         if self.active:
             self.on_deactivate(state)
-        return self._run(self.cleanup)
+        return self._transition(self.cleanup)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Fall back to unconfigured after an error."""
-        return self._run(self.cleanup)
+        return self._transition(self.cleanup)
 
-    def _run(self, step: Callable[[], None]) -> TransitionCallbackReturn:
+    def _transition(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         # rclpy swallows what a transition callback raises, without a line in the log.
         try:
             step()

@@ -43,6 +43,10 @@ EVENT = _keep_last(1000)
 LATCHED = _keep_last(1, latched=True)
 """Infos and states: a late joiner gets the last one."""
 
+STATE = _keep_last(5, latched=True)
+"""States that change in quick succession: a reader may fall 5 changes behind. A late joiner gets
+the last one, or up to 5 when it asks for a depth above 1."""
+
 SNAPSHOT = _keep_last(4)
 """State snapshots of up to some 100 kB: one in 5 s and a few on request."""
 

@@ -65,11 +65,13 @@ class Graph:
     ) -> None:
         self._stop.set()
         self._thread.join(TIMEOUT_S)
-        for node in self._nodes:
-            if hasattr(node, "stop_safely"):
-                node.stop_safely()
-            node.destroy_node()
-        rclpy.shutdown()
+        try:
+            for node in self._nodes:
+                if hasattr(node, "stop_safely"):
+                    node.stop_safely()
+                node.destroy_node()
+        finally:
+            rclpy.shutdown()
 
     def add(self, node: NodeT) -> NodeT:
         """Add a node to the executor."""

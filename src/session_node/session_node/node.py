@@ -1,324 +1,230 @@
-"""session_node: the actions of a session, prompts on /task/x_d, trials into a session directory."""
+"""session_node: action servers for prompted collection and testing."""
 
 from __future__ import annotations
 
-import json
+import functools
 import sys
-from dataclasses import dataclass
+import threading
 from typing import Any
 
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from emghand_interfaces.action import CollectTrials, RunTest
-from emghand_interfaces.msg import EmgInfo, FeatureInfo, SessionState, TrialResult
-from emghand_interfaces.srv import StartRecording, StopRecording
+from emghand_interfaces.msg import SessionState, TrialResult
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.client import Client
 from sensor_msgs.msg import JointState
 
 from emghand.errors import UserError
-from emghand.settings import check, setting
-from emghand.tasks.movements import Prompt, Trial
 from emghand_ros import qos
 from emghand_ros.background import run_in_thread
-from emghand_ros.clock import RosSteadyMap
-from emghand_ros.conversions import (
-    MessageError,
-    dofs_from_ros,
-    dofs_to_ros,
-    ns_to_time,
-    to_field,
-)
+from emghand_ros.clock import RosSteadyMap, steady_ns
+from emghand_ros.conversions import dofs_to_ros, ns_to_time, time_to_ns
 from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
-from session_node.activity import Plan, make_plan
-from session_node.prompter import Listener, Prompter
-from session_node.scoring import TrialScore
+from session_node.prompter import Shown
+from session_node.recorder_client import RecorderClient
+from session_node.run import FinishedTrial, Outcome, PromptedRun
+from session_node.settings import SessionSettings
 
-FEEDBACK_S = 0.1
-
-
-@dataclass(frozen=True)
-class SessionSettings:
-    """Settings of session_node."""
-
-    prompt_rate: float = setting(
-        60.0, "Prompts per second on /task/x_d", unit="Hz", low=5, high=250
-    )
-    recorder: str = setting("/bag_recorder", "Name of the recorder node", live=False)
-    recorder_timeout: float = setting(
-        3.0, "How long to wait for the recorder", unit="s", low=0.1, high=60.0
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
+ACTIVITIES = (
+    ("collect", CollectTrials, "/session/collect_trials"),
+    ("test", RunTest, "/session/run_test"),
+)
+FEEDBACK_EVERY = 6
+JOIN_S = 3.0
 
 
 class SessionNode(EmghandNode):
-    """Action servers around `make_plan` and `Prompter`; one activity at a time."""
+    """Runs one activity at a time and shows it on the topics.
+
+    A goal that cannot be followed is aborted with the reason in the result's `message`: a goal that
+    is rejected cannot carry one.
+    """
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__("session_node", **kwargs)
         self._settings = SettingsParameters(self, SessionSettings)
-        self._clock_map = RosSteadyMap(self.get_clock())
-        self._features: FeatureInfo | None = None
-        self._emg: EmgInfo | None = None
-        self._plan: Plan | None = None
-        self._busy = False
-        self._prompter: Prompter | None = None
-        self._score: TrialScore | None = None
+        self._steady = RosSteadyMap(self.get_clock())
+        self._prompted: PromptedRun | None = None
+        self._goal: ServerGoalHandle | None = None
+        self._ended = threading.Event()
+        self._ended.set()
+        self._kind: Any = None
+        self._prompts = 0
+        self._heard_output = threading.Event()
 
-        recorder = self._settings.value.recorder
-        self._start_recording = self.create_client(StartRecording, f"{recorder}/start")
-        self._stop_recording = self.create_client(StopRecording, f"{recorder}/stop")
-        self._prompts = self.create_publisher(JointState, "/task/x_d", qos.TICK)
-        self._states = self.create_publisher(SessionState, "/session/state", qos.LATCHED)
+        self._x_d = self.create_publisher(JointState, "/task/x_d", qos.TICK)
+        self._states = self.create_publisher(SessionState, "/session/state", qos.STATE)
         self._trials = self.create_publisher(TrialResult, "/session/trial", qos.EVENT)
-        self.create_subscription(FeatureInfo, "/features/info", self._on_features, qos.LATCHED)
-        self.create_subscription(EmgInfo, "/emg/info", self._on_emg, qos.LATCHED)
         self.create_subscription(JointState, "/decoder/out_x_hat", self._on_output, qos.TICK)
+        self.create_timer(1.0, self._steady.update)
+        self._recorder = RecorderClient(self, self._settings.value.recorder)
         self._servers = [
-            self._server(CollectTrials, "collect_trials", "collect"),
-            self._server(RunTest, "run_test", "test"),
+            ActionServer(
+                self,
+                kind,
+                action,
+                functools.partial(self._execute, activity, kind),
+                cancel_callback=self._on_cancel,
+            )
+            for activity, kind, action in ACTIVITIES
         ]
 
-    def _server(self, kind: type, name: str, activity: str) -> ActionServer:
-        async def execute(goal: ServerGoalHandle) -> Any:
-            return await self._execute(kind, activity, goal)
-
-        return ActionServer(
-            self, kind, f"/session/{name}", execute, cancel_callback=self._on_cancel
-        )
-
     def activate(self) -> None:
-        """Say that nothing is going on."""
-        self._publish_idle()
+        """Show that nothing is going on."""
+        self.idle()
 
     def deactivate(self) -> None:
-        """End the activity that is going on."""
-        if self._prompter is not None:
-            self._prompter.cancel()
+        """Stop the activity; its session stays valid."""
+        if self._prompted is not None:
+            self._prompted.abandoned = True
+            self._prompted.stop.set()
+            if not self._ended.wait(JOIN_S):
+                raise UserError("the activity did not stop in time; its table may be missing")
 
-    def diagnose(self) -> tuple[bytes, str, dict[str, object]]:
-        """What is going on."""
-        if not self.active:
-            return DiagnosticStatus.WARN, "inactive", {}
-        plan = self._plan
-        if plan is None:
-            return DiagnosticStatus.OK, "idle", {}
-        values = {
-            "session": plan.session.path,
-            "trials": f"{len(plan.trials)} of {len(plan.schedule.trials)}",
-        }
-        return DiagnosticStatus.OK, plan.activity, values
+    # The actions, in the executor's thread.
 
-    def _on_features(self, info: FeatureInfo) -> None:
-        self._features = info
-
-    def _on_emg(self, info: EmgInfo) -> None:
-        self._emg = info
-
-    def _on_output(self, message: JointState) -> None:
-        score, plan = self._score, self._plan
-        if score is None or plan is None:
-            return
+    async def _execute(self, activity: str, kind: Any, goal: ServerGoalHandle) -> Any:
+        refusal = "" if self.active else "session_node is not active"
+        if self._prompted is not None:
+            refusal = f"busy with: {self._prompted.activity}; one activity at a time"
+        if refusal:
+            goal.abort()
+            return kind.Result(message=refusal)
+        self._prompted = prompted = PromptedRun(
+            activity, goal.request, self._settings.value, self, self._steady.to_ros
+        )
+        self._goal, self._kind = goal, kind
+        self._ended.clear()
         try:
-            score.output(dofs_from_ros(message, plan.schedule.dofs))
-        except MessageError as error:
-            self.get_logger().warning(
-                f"/decoder/out_x_hat is not scored: {error}", throttle_duration_sec=5.0
-            )
-
-    def _on_cancel(self, _: ServerGoalHandle) -> CancelResponse:
-        if self._prompter is not None:
-            self._prompter.cancel()
-        return CancelResponse.ACCEPT
-
-    async def _execute(self, kind: type, activity: str, goal: ServerGoalHandle) -> Any:
-        result = kind.Result()
-        try:
-            if not self.active:
-                raise UserError("session_node is not active")
-            if self._busy:
-                raise UserError("another activity is running: wait for it, or cancel it")
-            self._busy = True
-            try:
-                await self._run_activity(kind, activity, goal, result)
-            finally:
-                self._busy = False
-        except UserError as error:
-            result.message = str(error)
-            self.get_logger().error(f"{activity}: {error}")
-        if goal.is_cancel_requested:
-            goal.canceled()
-        elif result.success:
+            await run_in_thread(self, lambda: self._work(prompted))
+        finally:
+            self._prompted = self._goal = None
+        outcome = prompted.outcome
+        self.get_logger().info(f"{activity} {outcome.status}: {outcome.message}")
+        result = self._result(kind, outcome)
+        if outcome.status == "complete":
             goal.succeed()
+        elif goal.is_cancel_requested:
+            goal.canceled()
         else:
             goal.abort()
         return result
 
-    async def _run_activity(
-        self, kind: type, activity: str, goal: ServerGoalHandle, result: Any
-    ) -> None:
-        request, settings = goal.request, self._session_settings()
-        plan = await run_in_thread(self, lambda: make_plan(activity, request, settings))
-        result.session = str(plan.session.path)
-        if plan.bag is not None:
-            await self._call(
-                self._start_recording, StartRecording.Request(uri=str(plan.bag), topics=[])
-            )
-        self._clock_map.update()
-        self._score = TrialScore(len(plan.schedule.dofs))
-        self._plan = plan
-        listener = self._listener(plan, kind, goal)
-        prompter = Prompter(plan.schedule, self._settings.value.prompt_rate, listener)
-        self._prompter = prompter
-        report: dict[str, Any] = {}
-        finished = False
+    def _result(self, kind: Any, outcome: Outcome) -> Any:
+        return kind.Result(
+            success=outcome.status == "complete",
+            message=outcome.message,
+            session=outcome.session,
+            bag=outcome.bag,
+            trials=len(outcome.trials),
+            report=outcome.report,
+        )
+
+    def _on_cancel(self, goal: ServerGoalHandle) -> CancelResponse:
+        if self._prompted is not None and goal == self._goal:
+            self._prompted.stop.set()
+        return CancelResponse.ACCEPT
+
+    def _on_output(self, message: JointState) -> None:
+        prompted = self._prompted
+        if prompted is None:
+            return
+        self._heard_output.set()
+        if prompted.errors is not None:
+            stamp_ns = time_to_ns(message.header.stamp)
+            prompted.errors.add(stamp_ns, message.name, message.position)
+
+    # The activity, in a thread of its own.
+
+    def _work(self, prompted: PromptedRun) -> None:
         try:
-            if goal.is_cancel_requested:
-                prompter.cancel()
-            done = await run_in_thread(self, prompter.run)
-            finished = done == len(plan.schedule.trials)
+            prompted.prepare()
+            if prompted.activity == "test":
+                self._wait_for_decoder()
+            prompted.execute(self._recorder)
+        except UserError as error:
+            prompted.outcome.message = str(error)
         finally:
-            self._prompter = self._plan = self._score = None
-            self._publish_idle()
-            if plan.bag is not None:
-                answer = await self._call(self._stop_recording, StopRecording.Request())
-                report = json.loads(answer.report)
-            await run_in_thread(self, lambda: plan.finish(report, finished))
-        result.trials = len(plan.trials)
-        result.bag = str(plan.bag or "")
-        result.report = json.dumps(report)
-        result.success = finished
-        total = len(plan.schedule.trials)
-        result.message = (
-            f"{total} trials" if finished else f"ended after {len(plan.trials)} of {total} trials"
-        )
+            self._ended.set()
 
-    def _session_settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = {}
-        if self._features is not None:
-            settings["features"] = json.loads(self._features.settings)
-        if self._emg is not None:
-            info = self._emg
-            settings["emg"] = {
-                "device": info.device,
-                "channel_names": list(info.channel_names),
-                "rate": info.rate,
-                "unit": info.unit,
-            }
-        return settings
-
-    async def _call(self, client: Client, request: Any) -> Any:
-        timeout = self._settings.value.recorder_timeout
-        if not await run_in_thread(self, lambda: client.wait_for_service(timeout)):
+    def _wait_for_decoder(self) -> None:
+        self._heard_output.clear()
+        if not self._heard_output.wait(self._settings.value.decoder_wait):
             raise UserError(
-                f"{client.srv_name} did not appear within {timeout:g} s: start the recorder, or "
-                "record nothing"
-            )
-        answer = await client.call_async(request)
-        if not answer.success:
-            raise UserError(answer.message)
-        return answer
-
-    def _listener(self, plan: Plan, kind: type, goal: ServerGoalHandle) -> Listener:
-        schedule, score = plan.schedule, self._score
-        assert score is not None
-        next_feedback = 0.0
-        scored: Trial | None = None
-
-        def on_prompt(prompt: Prompt, since: float) -> None:
-            nonlocal next_feedback
-            now = self.get_clock().now().to_msg()
-            self._prompts.publish(dofs_to_ros(schedule.dofs, prompt.x_d, now))
-            score.prompt(prompt.x_d)
-            if since >= next_feedback:
-                next_feedback += FEEDBACK_S
-                goal.publish_feedback(_feedback(kind, prompt, schedule, since))
-
-        def on_period(prompt: Prompt, steady: int) -> None:
-            nonlocal scored
-            if prompt.trial is not scored and prompt.period == SessionState.MOVE:
-                scored = prompt.trial
-                score.start()
-            self._states.publish(self._state(plan, prompt, steady))
-
-        def on_trial(trial: Trial, start: int) -> None:
-            message = self._trial_result(plan, trial, start)
-            self._trials.publish(message)
-            plan.trials.append(
-                {
-                    "trial": trial.index,
-                    "movement": trial.movement.name,
-                    "repetition": trial.repetition,
-                    "start_s": round(trial.move, 6),
-                    "end_s": round(trial.end, 6),
-                    "rmse": dict(zip(schedule.dofs, message.rmse, strict=False)),
-                }
+                "nothing is decoded: /decoder/out_x_hat is silent; load a model and check the EMG"
             )
 
-        return Listener(on_prompt, on_period, on_trial)
+    def show(self, prompted: PromptedRun, shown: Shown, changed: bool) -> None:
+        """Publish a prompt, and the state when it changed."""
+        stamp_ns = self._steady.to_ros(shown.steady_ns)
+        prompt = shown.prompt
+        self._x_d.publish(dofs_to_ros(prompted.schedule.dofs, prompt.x_d, ns_to_time(stamp_ns)))
+        trial = prompt.trial
+        if changed:
+            state = SessionState(
+                session=prompted.session.path.name,
+                activity=prompted.activity,
+                period=int(prompt.period),
+                n_trials=len(prompted.schedule.trials),
+            )
+            state.header.stamp = ns_to_time(stamp_ns)
+            if trial is not None:
+                state.movement = trial.movement.name
+                state.movement_index = trial.movement_index
+                state.repetition = trial.repetition
+                state.trial = trial.index
+            self._states.publish(state)
+        self._prompts += 1
+        if self._goal is not None and (changed or self._prompts % FEEDBACK_EVERY == 0):
+            self._goal.publish_feedback(
+                self._kind.Feedback(
+                    trial=0 if trial is None else trial.index,
+                    n_trials=len(prompted.schedule.trials),
+                    movement="" if trial is None else trial.movement.name,
+                    period=int(prompt.period),
+                    remaining=max(0.0, prompted.schedule.duration - shown.elapsed),
+                )
+            )
 
-    def _state(self, plan: Plan, prompt: Prompt, steady: int) -> SessionState:
-        message = SessionState(
-            session=str(plan.session.path),
-            activity=plan.activity,
-            period=int(prompt.period),
-            n_trials=len(plan.schedule.trials),
-        )
-        message.header.stamp = ns_to_time(self._clock_map.to_ros(steady))
-        if prompt.trial is not None:
-            message.movement = prompt.trial.movement.name
-            message.movement_index = prompt.trial.movement_index
-            message.repetition = prompt.trial.repetition
-            message.trial = prompt.trial.index
-        return message
-
-    def _trial_result(self, plan: Plan, trial: Trial, start: int) -> TrialResult:
-        assert self._score is not None
-
-        def at(seconds: float) -> Time:
-            return ns_to_time(self._clock_map.to_ros(start + round(seconds * 1e9)))
-
+    def finished(self, prompted: PromptedRun, trial: FinishedTrial) -> None:
+        """Publish the result of a trial."""
         message = TrialResult(
-            session=str(plan.session.path),
-            activity=plan.activity,
-            trial=trial.index,
-            movement=trial.movement.name,
-            movement_index=trial.movement_index,
-            repetition=trial.repetition,
-            start=at(trial.move),
-            end=at(trial.end),
-            dofs=list(plan.schedule.dofs),
-            rmse=to_field(self._score.rmse()),
+            session=prompted.session.path.name,
+            activity=prompted.activity,
+            trial=trial.trial.index,
+            movement=trial.trial.movement.name,
+            movement_index=trial.trial.movement_index,
+            repetition=trial.trial.repetition,
+            start=ns_to_time(trial.start_ns),
+            end=ns_to_time(trial.end_ns),
+            dofs=list(prompted.schedule.dofs),
+            rmse=trial.rmse,
         )
         message.header.stamp = message.end
-        return message
+        self._trials.publish(message)
 
-    def _publish_idle(self) -> None:
-        message = SessionState(period=SessionState.IDLE)
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._states.publish(message)
+    def idle(self) -> None:
+        """Publish that nothing is asked of the subject."""
+        state = SessionState()
+        state.header.stamp = ns_to_time(self._steady.to_ros(steady_ns()))
+        self._states.publish(state)
+
+    def diagnose(self) -> tuple[bytes, str, dict[str, object]]:
+        """What is going on."""
+        prompted = self._prompted
+        if not self.active:
+            return DiagnosticStatus.WARN, "inactive", {}
+        if prompted is None:
+            return DiagnosticStatus.OK, "idle", {"prompts": self._prompts}
+        values = {"trials": len(prompted.outcome.trials), "prompts": self._prompts}
+        return DiagnosticStatus.OK, prompted.activity, values
 
 
-def _feedback(kind: type, prompt: Prompt, schedule: Any, since: float) -> Any:
-    feedback = kind.Feedback(
-        n_trials=len(schedule.trials),
-        period=int(prompt.period),
-        remaining=max(0.0, schedule.duration - since),
-    )
-    if prompt.trial is not None:
-        feedback.trial = prompt.trial.index
-        feedback.movement = prompt.trial.movement.name
-    return feedback
-
-
-def main() -> int:
+def main() -> None:
     """Run the node."""
-    return run([SessionNode])
+    sys.exit(run([SessionNode]))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

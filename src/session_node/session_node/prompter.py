@@ -1,75 +1,76 @@
-"""Walks through a schedule of prompts in real time. No ROS."""
+"""Walks through a schedule of prompts in real time."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emghand.storage.recording import PeriodKind
-from emghand.tasks.movements import Prompt, Schedule, Trial
+from emghand.tasks.movements import Prompt, Schedule
+from emghand_ros.clock import steady_ns
 
 
 @dataclass(frozen=True)
-class Listener:
-    """What the prompter calls, in its thread.
+class Shown:
+    """One prompt as it is shown.
 
     Parameters
     ----------
-    prompt : callable
-        Gets every `Prompt` and its time since the start [s].
-    period : callable
-        Gets the `Prompt` with which a new period begins, and its steady time [ns].
-    trial : callable
-        Gets each finished `Trial`, and the steady time [ns] of the start of the schedule.
+    prompt : Prompt
+    steady_ns : int
+        From when on it holds, on the steady clock: the deadline, not when it was met.
+    elapsed : float
+        Since the start of the schedule [s].
     """
 
-    prompt: Callable[[Prompt, float], None]
-    period: Callable[[Prompt, int], None]
-    trial: Callable[[Trial, int], None]
+    prompt: Prompt
+    steady_ns: int
+    elapsed: float
 
 
 class Prompter:
-    """Plays one schedule, with absolute deadlines on the steady clock.
+    """Shows the prompts of a schedule at a fixed rate.
+
+    Deadlines are absolute on the steady clock: being late once delays nothing that follows.
+    Deadlines that passed while the thread was held up are left out, not made up for.
 
     Parameters
     ----------
     schedule : Schedule
     rate : float
         Prompts per second [Hz].
-    listener : Listener
+    show : callable
+        Gets every prompt, in the thread that calls `run`.
+
+    Attributes
+    ----------
+    left_out : int
+        Prompts that were not shown because their time had passed.
     """
 
-    def __init__(self, schedule: Schedule, rate: float, listener: Listener) -> None:
-        self.schedule = schedule
+    def __init__(self, schedule: Schedule, rate: float, show: Callable[[Shown], None]) -> None:
+        self._schedule = schedule
         self._rate = rate
-        self._listener = listener
-        self._cancelled = threading.Event()
+        self._show = show
+        self.left_out = 0
 
-    def cancel(self) -> None:
-        """End as soon as possible; callable from any thread."""
-        self._cancelled.set()
-
-    def run(self) -> int:
-        """Play the schedule to its end, or until cancelled; returns the number of trials done."""
-        listener = self._listener
-        start = time.monotonic_ns()
-        done = 0
-        shown: tuple[PeriodKind, Trial | None] | None = None
-        n_prompts = int(self.schedule.duration * self._rate) + 1
-        for i in range(n_prompts):
-            due = start + round(i / self._rate * 1e9)
-            if self._cancelled.wait(max(0.0, (due - time.monotonic_ns()) * 1e-9)):
-                return done
-            prompt = self.schedule.at(i / self._rate)
-            if (prompt.period, prompt.trial) != shown:
-                shown = (prompt.period, prompt.trial)
-                listener.period(prompt, due)
-            listener.prompt(prompt, i / self._rate)
-            while done < len(self.schedule.trials) and (
-                i / self._rate >= self.schedule.trials[done].end
-            ):
-                listener.trial(self.schedule.trials[done], start)
-                done += 1
-        return done
+    def run(self, stop: threading.Event) -> bool:
+        """Show the whole schedule; False when `stop` was set before its end."""
+        period_ns = 1e9 / self._rate
+        start_ns = steady_ns()
+        count = int(self._schedule.duration * self._rate) + 1
+        k = 0
+        while k < count:
+            due_ns = start_ns + round(k * period_ns)
+            late_ns = steady_ns() - due_ns
+            if late_ns > period_ns:
+                skipped = int(late_ns / period_ns)
+                self.left_out += skipped
+                k += skipped
+                continue
+            if stop.wait(max(0.0, -late_ns * 1e-9)):
+                return False
+            elapsed = k / self._rate
+            self._show(Shown(self._schedule.at(elapsed), due_ns, elapsed))
+            k += 1
+        return True

@@ -1,46 +1,59 @@
-"""How far the hand's command was from the prompt, trial by trial, while it happens. No ROS."""
+"""The error of the decoded hand against the prompt, trial by trial."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emghand.tasks.movements import Schedule, Trial
 
-class TrialScore:
-    """Sums the squared error of `out_x_hat` against `x_d` over one trial.
+
+class TrialErrors:
+    """Gathers `out_x_hat` and gives its RMSE over each trial, from MOVE to the end of its fall.
+
+    Estimates may come from another thread than the one that asks.
 
     Parameters
     ----------
-    n_dofs : int
+    schedule : Schedule
+    start_ns : int
+        ROS time at which the schedule starts.
     """
 
-    def __init__(self, n_dofs: int) -> None:
+    def __init__(self, schedule: Schedule, start_ns: int) -> None:
+        self._schedule = schedule
+        self._start_ns = start_ns
+        self._column = {name: i for i, name in enumerate(schedule.dofs)}
+        self._squares: dict[int, NDArray[np.float64]] = {}
+        self._counts: dict[int, NDArray[np.int64]] = {}
         self._lock = threading.Lock()
-        self._x_d = np.zeros(n_dofs)
-        self._sum = np.zeros(n_dofs)
-        self._count = 0
 
-    def prompt(self, x_d: NDArray[np.float64]) -> None:
-        """Set the target from now on, shape (n_dofs,)."""
+    def add(self, stamp_ns: int, names: Sequence[str], values: Sequence[float]) -> None:
+        """Take one estimate; DOFs that the schedule does not know are passed over."""
+        prompt = self._schedule.at((stamp_ns - self._start_ns) * 1e-9)
+        trial = prompt.trial
+        elapsed = (stamp_ns - self._start_ns) * 1e-9
+        if trial is None or not trial.move <= elapsed < trial.end:
+            return
+        n = len(self._column)
         with self._lock:
-            self._x_d = x_d
+            squares = self._squares.setdefault(trial.index, np.zeros(n))
+            counts = self._counts.setdefault(trial.index, np.zeros(n, np.int64))
+            for name, value in zip(names, values, strict=False):
+                i = self._column.get(name)
+                if i is not None:
+                    squares[i] += (value - prompt.x_d[i]) ** 2
+                    counts[i] += 1
 
-    def output(self, out_x_hat: NDArray[np.float64]) -> None:
-        """Take one command, shape (n_dofs,)."""
+    def rmse(self, trial: Trial) -> NDArray[np.float64]:
+        """RMSE per DOF; NaN for a DOF that is not decoded; empty when nothing was decoded."""
         with self._lock:
-            error = out_x_hat - self._x_d
-            self._sum += error * error
-            self._count += 1
-
-    def start(self) -> None:
-        """Begin a trial."""
-        with self._lock:
-            self._sum[:] = 0.0
-            self._count = 0
-
-    def rmse(self) -> NDArray[np.float64]:
-        """RMSE per DOF since `start`; empty where nothing was decoded."""
-        with self._lock:
-            return np.sqrt(self._sum / self._count) if self._count else np.zeros(0)
+            squares = self._squares.pop(trial.index, None)
+            counts = self._counts.pop(trial.index, None)
+        if squares is None or counts is None:
+            return np.zeros(0)
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(squares / counts)

@@ -32,6 +32,7 @@ class Maker:
         self.prefix = prefix
         self.types = Types()
         self.now = T0
+        self.frame_id = "synthetic"
 
     def put(self, topic, message, sequence=0):
         definition = Topic(topic, TYPES[topic], definition=find_definition(TYPES[topic]))
@@ -43,7 +44,7 @@ class Maker:
 
     def header(self, stamp=None):
         sec, nanosec = divmod(self.now if stamp is None else stamp, 10**9)
-        return namespace(stamp=namespace(sec=sec, nanosec=nanosec), frame_id="synthetic")
+        return namespace(stamp=namespace(sec=sec, nanosec=nanosec), frame_id=self.frame_id)
 
     def info(self, stream="a", channels=4):
         self.put(

@@ -128,6 +128,17 @@ def test_a_restarted_driver_makes_two_streams_to_choose_from(tmp_path, samples):
         read_recording(tmp_path / "bag", stream="c")
 
 
+def test_frames_that_name_their_stream_need_no_order(tmp_path, samples):
+    with BagWriter(tmp_path / "bag") as writer:
+        maker = Maker(writer)
+        for i, name in enumerate("aabab"):
+            maker.frame_id = name
+            maker.frame(16 * i, samples[16 * i : 16 * i + 16])
+        maker.info("a")
+        maker.info("b")
+    assert [b.first_sample for b in read_recording(tmp_path / "bag", stream="b").blocks] == [32, 64]
+
+
 def test_a_frame_that_arrives_twice_is_no_new_stream(tmp_path, samples):
     with BagWriter(tmp_path / "bag") as writer:
         maker = Maker(writer)

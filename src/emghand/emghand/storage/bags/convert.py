@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +134,10 @@ def split_streams(
 ) -> list[tuple[Stream, list[Block]]]:
     """Blocks of each stream of EMG, in order.
 
-    A stream begins where the sample counter falls back, or where the number of channels changes:
-    the descriptions and the frames travel on different topics, so their order in the bag is not
-    exact, but both are in order among themselves.
+    A frame names its stream in ``header.frame_id``. For recordings of drivers that do not, a
+    stream begins where the sample counter falls back, or where the number of channels changes: the
+    descriptions and the frames travel on different topics, so their order in the bag is not exact,
+    but both are in order among themselves.
 
     Raises
     ------
@@ -148,15 +149,30 @@ def split_streams(
         found = stream_from_info(info)
         if not streams or streams[-1].stream != found.stream:
             streams.append(found)
-    runs: list[list[Block]] = []
-    for frame in frames:
-        block = block_from_frame(frame)
-        if not runs or _starts_anew(runs[-1][-1], block):
-            runs.append([])
-        runs[-1].append(block)
     if not streams:
         raise BagError(f"{source}: holds raw EMG but no /emg/info that describes it")
+    named = {stream.stream: stream for stream in streams}
+    runs: list[list[Block]] = []
+    names: list[str] = []
+    for frame in frames:
+        block, name = block_from_frame(frame), str(frame.header.frame_id)
+        same = bool(runs) and names[-1] == name
+        if not same or (name not in named and _starts_anew(runs[-1][-1], block)):
+            runs.append([])
+            names.append(name)
+        runs[-1].append(block)
+    if all(name in named for name in names):
+        return _pair_named(named, names, runs)
     return _pair(source, streams, runs)
+
+
+def _pair_named(
+    named: Mapping[str, Stream], names: list[str], runs: list[list[Block]]
+) -> list[tuple[Stream, list[Block]]]:
+    merged: dict[str, list[Block]] = {}
+    for name, run in zip(names, runs, strict=True):
+        merged.setdefault(name, []).extend(run)
+    return [(named[name], blocks) for name, blocks in merged.items()]
 
 
 def _starts_anew(before: Block, block: Block) -> bool:
