@@ -127,7 +127,7 @@ def emulator(tmp_path: Path) -> Iterator[Emulator]:
 class Bench:
     """Publishes to a bridge, listens to it and calls its services; spins while it waits."""
 
-    def __init__(self, bridge: str) -> None:
+    def __init__(self, bridge: str, names: list[str]) -> None:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from emghand_interfaces.msg import HandStatus, PipelineEvent
@@ -160,6 +160,7 @@ class Bench:
         self.arm_client = self.node.create_client(SetBool, f"/{bridge}/arm")
         self.reset_client = self.node.create_client(Trigger, f"/{bridge}/reset_estop")
         self.bridge = bridge
+        self.names = names
 
     def _on_status(self, message: object) -> None:
         self.status = message
@@ -196,9 +197,13 @@ class Bench:
         return self.call(self.reset_client, self.Trigger.Request())
 
     def send(
-        self, values: object, names: list[str] = NAMES, age: float = 0.0, publisher: object = None
+        self,
+        values: object,
+        names: list[str] | None = None,
+        age: float = 0.0,
+        publisher: object = None,
     ) -> None:
-        message = self.JointState(name=names, position=[float(v) for v in values])
+        message = self.JointState(name=names or self.names, position=[float(v) for v in values])
         stamp = self.node.get_clock().now().nanoseconds - int(age * 1e9)
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 10**9)
         (publisher or self.commands).publish(message)
@@ -261,7 +266,7 @@ def bridges() -> Iterator[Callable[..., tuple[Process, Bench]]]:
         def start(kind: str, **parameters: object) -> tuple[Process, Bench]:
             process = start_bridge(kind, **parameters)
             stack.callback(process.end)
-            bench = Bench(kind)
+            bench = Bench(kind, NAMES)
             stack.callback(bench.close)
             bench.ready()
             return process, bench
@@ -286,3 +291,63 @@ def processes() -> Iterator[Callable[..., Process]]:
 def commander(processes: Callable[..., Process]) -> Callable[..., Process]:
     """A decoder in a process of its own that sends one posture at 62.5 Hz."""
     return lambda *values: processes(COMMANDER, *(str(v) for v in values))
+
+
+FLEXED = [0.8] * 3
+
+
+class ServoSetup:
+    """A servo bridge, its emulated servos and a bench."""
+
+    wait_until = staticmethod(wait_until)
+
+    def __init__(
+        self, emulator: Emulator, start: Callable[[Emulator], Process], stack: contextlib.ExitStack
+    ) -> None:
+        self.emulator = emulator
+        self._start = start
+        self._stack = stack
+        self.respawn()
+
+    def respawn(self) -> None:
+        """Start a bridge, and a bench that has never heard of an earlier one."""
+        self.process = self._start(self.emulator)
+        self.bench = Bench("servo_bridge", NAMES[:3])
+        self._stack.callback(self.bench.close)
+        self.bench.ready()
+
+    def replace_servos(self) -> Emulator:
+        """Plug in other servos at the same port."""
+        self.emulator.end()
+        self.emulator = Emulator(self.emulator.port.parent)
+        self._stack.callback(self.emulator.end)
+        return self.emulator
+
+    def flex(self) -> None:
+        assert self.bench.arm().success
+        self.bench.stream([0.0] * 3, lambda: self.bench.at([0.0] * 3))
+        self.bench.stream(FLEXED, lambda: self.bench.at(FLEXED))
+
+
+@pytest.fixture
+def start_servo_bridge() -> Iterator[Callable[[Emulator], Process]]:
+    """Start a servo bridge to emulated servos."""
+    with contextlib.ExitStack() as stack:
+
+        def start(emulator: Emulator) -> Process:
+            names = "[" + ", ".join(NAMES[:3]) + "]"
+            path = emulator.port.parent / "calibration.yaml"
+            process = start_bridge("servo_bridge", dofs=names, calibration=path)
+            stack.callback(process.end)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def setup(
+    emulator: Emulator, start_servo_bridge: Callable[[Emulator], Process]
+) -> Iterator[ServoSetup]:
+    """A servo bridge that runs, disarmed."""
+    with contextlib.ExitStack() as stack:
+        yield ServoSetup(emulator, start_servo_bridge, stack)
