@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,7 +34,7 @@ class Comparison:
     recorded: int = 0
     compared: int = 0
     identical: int = 0
-    not_comparable: Counter[str] = field(default_factory=Counter)
+    not_comparable: dict[str, int] = field(default_factory=dict)
     first_difference: dict[str, Any] | None = None
 
     @property
@@ -64,7 +63,7 @@ class Comparison:
     def leave_out(self, reason: str) -> None:
         """Count a sample that cannot be compared."""
         self.recorded += 1
-        self.not_comparable[reason] += 1
+        self.not_comparable[reason] = self.not_comparable.get(reason, 0) + 1
 
 
 def _same_bits(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from emghand.control.decoder_pipeline import Decoded, DecoderPipeline
 from emghand.control.settings import OutputSettings
 from emghand.replay.features import Break, ReplayedTick
-from emghand.replay.journal import Event, Journal, Section, Snapshot
+from emghand.replay.journal import Event, Journal, Section
 from emghand.settings import from_mapping
 from emghand.storage.models import Model
 
@@ -53,29 +53,28 @@ def replay_decoder(
 
 def _begin(section: Section, ticks: Sequence[ReplayedTick | Break]) -> int | None:
     """Index of the first tick that the section concerns."""
-    for mark in [section.start, *section.snapshots]:
-        if mark is None:
-            continue
-        found = _locate(mark.tick, mark.stamp_ns, ticks)
+    marks: list[tuple[tuple[int, ...], int]] = []
+    if section.start is not None:
+        marks.append(((section.start.tick,), section.start.stamp_ns))
+    # The replayed features may begin right after the tick of the snapshot.
+    marks += [((s.tick, s.tick + 1), s.stamp_ns) for s in section.snapshots]
+    for wanted, stamp_ns in marks:
+        found = _locate(wanted, stamp_ns, ticks)
         if found is not None:
             return found
     return None
 
 
-def _locate(tick: int, stamp_ns: int, ticks: Sequence[ReplayedTick | Break]) -> int | None:
+def _locate(
+    wanted: tuple[int, ...], stamp_ns: int, ticks: Sequence[ReplayedTick | Break]
+) -> int | None:
     """Index of a tick; where several streams have it, the one nearest in time."""
     found = [
-        i
+        (abs(item.stamp_ns - stamp_ns), i)
         for i, item in enumerate(ticks)
-        if isinstance(item, ReplayedTick) and item.features.tick == tick
+        if isinstance(item, ReplayedTick) and item.features.tick in wanted
     ]
-
-    def distance(i: int) -> int:
-        item = ticks[i]
-        assert isinstance(item, ReplayedTick)
-        return abs(item.stamp_ns - stamp_ns)
-
-    return min(found, key=distance, default=None)
+    return min(found)[1] if found else None
 
 
 class _Section:
@@ -101,14 +100,15 @@ class _Section:
             tick = item.features.tick
             if start is not None and tick == start.tick:
                 self._pipeline = self._make(start.detail["model_id"], start.detail["output"])
-            elif self._pipeline is not None:
-                self._apply(tick, item.features.reset)
+            else:
+                if self._pipeline is None:
+                    self._resume(tick)
+                if self._pipeline is not None:
+                    self._apply(tick, item.features.reset)
             if self._pipeline is not None and not self._was_missed(tick):
                 decoded = self._pipeline.step(item.features.z, tick, item.features.quality)
                 dofs = tuple(d.name for d in self._pipeline.dofs)
                 results.append(ReplayedOutput(item.stamp_ns, tick, dofs, decoded))
-            if self._pipeline is None:
-                self._resume(tick)
         return results
 
     def _apply(self, tick: int, reset: bool) -> None:
@@ -127,14 +127,13 @@ class _Section:
                 self._pipeline.set_model(dataclasses.replace(model, output=output))
 
     def _resume(self, tick: int) -> None:
-        """Take the snapshot after this tick, if there is one."""
-        found = [s for s in self._snapshots if s.tick == tick]
-        if not found:
-            return
-        snapshot: Snapshot = found[0]
-        self._pipeline = self._make(snapshot.model_id, snapshot.settings)
-        self._pipeline.restore(snapshot.arrays)
-        self._changes = [e for e in self._changes if e.tick > tick]
+        """Take the snapshot from which this tick is the next one, if there is one."""
+        for snapshot in self._snapshots:
+            if snapshot.tick < tick and all(map(self._was_missed, range(snapshot.tick + 1, tick))):
+                self._pipeline = self._make(snapshot.model_id, snapshot.settings)
+                self._pipeline.restore(snapshot.arrays)
+                self._changes = [e for e in self._changes if e.tick > snapshot.tick]
+                return
 
     def _make(self, model_id: str, output: dict[str, Any]) -> DecoderPipeline:
         # The settings in force go into the model, so that a later model brings its own.

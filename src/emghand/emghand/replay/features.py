@@ -9,7 +9,7 @@ import numpy as np
 
 from emghand.errors import UserError
 from emghand.pipeline import FeaturePipeline, FeatureTick, feature_pipeline, sample_stamp_ns
-from emghand.replay.journal import Section, Snapshot, Tape
+from emghand.replay.journal import Event, Section, Snapshot, Tape
 from emghand.settings import from_mapping
 from emghand.signal.settings import FeatureSettings
 from emghand.storage.bags import BagError
@@ -44,26 +44,29 @@ def replay_features(tape: Tape) -> list[ReplayedTick | Break]:
         When a snapshot does not fit the stream.
     """
     result: list[ReplayedTick | Break] = []
-    last: Stream | None = None
-    for number, section in enumerate(tape.features.sections()):
-        stream, blocks = _blocks_of(tape, section, last)
-        last = stream
-        try:
+    try:
+        for number, section in enumerate(tape.features.sections()):
+            stream, blocks = _blocks_of(tape, section)
             result += _Section(number, section, stream, blocks).run()
-        except UserError as error:
-            raise BagError(f"bag {tape.path}: features cannot be repeated: {error}") from error
+    except (UserError, KeyError, TypeError) as error:
+        raise BagError(f"bag {tape.path}: features cannot be repeated: {error}") from error
     return result
 
 
-def _blocks_of(tape: Tape, section: Section, last: Stream | None) -> tuple[Stream, list[Block]]:
-    wanted = section.start.detail.get("stream") if section.start else None
+def _blocks_of(tape: Tape, section: Section) -> tuple[Stream, list[Block]]:
+    if section.start is None:
+        return tape.streams[0]
+    told = _stream_of(section.start)
     for stream, blocks in tape.streams:
-        if wanted is None or stream.stream == wanted:
-            return stream, blocks
-    if last is not None:
-        # The driver died before its first frame.
-        return last, []
-    raise BagError(f"bag {tape.path}: holds no raw EMG of stream {wanted}")
+        if stream.stream == told.stream:
+            return told, blocks
+    # The driver died before its first frame was recorded.
+    return told, []
+
+
+def _stream_of(start: Event) -> Stream:
+    values = dict(start.detail["stream"])
+    return Stream(**values | {"channel_names": tuple(values["channel_names"])})
 
 
 class _Section:
@@ -97,7 +100,9 @@ class _Section:
             if at == len(self._blocks) or self._blocks[at].first_sample != first:
                 yield Break("the first frames are missing in the bag")
                 pipeline = None
-        snapshots = list(self._section.snapshots)
+        # A late joiner may get a snapshot from before the recording.
+        recorded_from = self._blocks[0].first_sample if self._blocks else 0
+        snapshots = [s for s in self._section.snapshots if _next_sample(s) >= recorded_from]
         if pipeline is None and snapshots:
             pipeline, at = self._resume(snapshots.pop(0))
         while pipeline is not None:

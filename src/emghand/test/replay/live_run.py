@@ -18,6 +18,7 @@ from emghand.signal.settings import FeatureSettings
 from emghand.storage.bags import BagWriter, Topic
 from emghand.storage.bags.definitions import Types, find_definition
 from emghand.storage.models import Model
+from emghand.storage.recording import Stream
 
 T0 = 1_700_000_000_000_000_000
 RATE = 1000.0
@@ -111,14 +112,15 @@ class LiveRun:
         self.next_stream += 1
         self.next_sample = 0
         self.stream = f"s{self.next_stream}"
-        self.put(
-            "/emg/info", device="synthetic", stream=self.stream, channel_names=list(NAMES),
-            rate=RATE, block_size=16, unit="V", full_scale=0.0,
-        )  # fmt: skip
+        self.info = Stream("synthetic", self.stream, NAMES, RATE, 16)
+        self.describe()
         self.features = FeaturePipeline(FEATURES, CHANNELS, RATE, 0.0, NAMES)
         self.features_started = False
         self.decoder_fresh = True
         self.due = True
+
+    def describe(self):
+        self.put("/emg/info", **dataclasses.asdict(self.info))
 
     def frames(self, count, *, drop=(), lose_in_node=(), lose_in_bag=(), scale=1.0, block=16):
         """So many frames; some never leave the device, reach the node, or reach the bag."""
@@ -142,7 +144,7 @@ class LiveRun:
             self.features_started = True
             self.event(
                 "features", "start", first // FEATURES.hop, first_sample=first,
-                stream=self.stream, settings=dataclasses.asdict(FEATURES),
+                stream=dataclasses.asdict(self.info), settings=dataclasses.asdict(FEATURES),
             )  # fmt: skip
         ticks = self.features.push(samples.astype(np.float64), first)
         for t in ticks:

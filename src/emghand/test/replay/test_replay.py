@@ -105,8 +105,7 @@ def test_a_recording_that_begins_in_the_middle_starts_at_the_first_snapshots(liv
     live.recording = False
     live.frames(50)
     live.recording = True
-    live.put("/emg/info", device="synthetic", stream="s1", channel_names=["c0", "c1", "c2", "c3"],
-             rate=1000.0, block_size=16, unit="V", full_scale=0.0)  # fmt: skip
+    live.describe()
     live.frames(60)
     report = check(live)
     assert report.passed
