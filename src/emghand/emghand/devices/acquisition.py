@@ -72,12 +72,20 @@ class Acquisition(Generic[Opened, Reading]):
         return self._status
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread.
+
+        Raises
+        ------
+        DeviceError
+            When the thread before is still busy with the device.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            raise DeviceError("the device has not let go yet, try again in a moment")
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="acquisition", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout_s: float = 3.0) -> bool:
+    def stop(self, timeout_s: float = 4.0) -> bool:
         """Stop the thread and close the device; False when it does not end in time."""
         self._stop.set()
         if self._thread is None:
