@@ -7,6 +7,11 @@ import time
 import tty
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure of a property.
+settings.register_profile("emghand", deadline=None)
+settings.load_profile("emghand")
 
 BANNER = (
     b"OpenBCI V3 8-16 channel\r\nADS1299 Device ID: 0x3E\r\nLIS3DH Device ID: 0x33\r\n"

@@ -34,11 +34,13 @@ def test_every_device_is_found_by_its_module():
     assert set(discover(devices)) == {"cyton", "file", "synthetic"}
 
 
-def test_nothing_but_the_node_needs_ros():
+@pytest.mark.parametrize("package", ["emg_driver", "glove_driver"])
+def test_nothing_but_the_node_needs_ros(package):
+    pytest.importorskip(package)
     code = (
-        "import sys, importlib, pkgutil, emg_driver\n"
-        "for m in pkgutil.walk_packages(emg_driver.__path__, 'emg_driver.'):\n"
-        "    if m.name != 'emg_driver.node': importlib.import_module(m.name)\n"
+        f"import sys, importlib, pkgutil, {package} as package\n"
+        "for m in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
+        "    if not m.name.endswith('.node'): importlib.import_module(m.name)\n"
         "found = [m for m in sys.modules if m.split('.')[0] in "
         "('rclpy', 'emghand_ros', 'emghand_interfaces', 'sensor_msgs')]\n"
         "assert not found, found\n"

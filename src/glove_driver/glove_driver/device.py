@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emghand.devices import DeviceError, DeviceKind, EndOfData
+from emghand.devices import DeviceError, DeviceKind, EndOfData, FollowsTask, ReadableDevice
 
 __all__ = [
     "Device",
@@ -38,42 +37,8 @@ class Reading:
     time_ns: int
 
 
-class Device(Protocol):
-    """One source of hand kinematics. All calls come from the acquisition thread."""
-
-    def open(self) -> tuple[str, ...]:
-        """Connect and start to stream; returns the names of the DOFs.
-
-        Raises
-        ------
-        DeviceError
-            When it cannot be done now; the driver tries again.
-        """
-
-    def read(self, timeout_s: float) -> Reading | None:
-        """Next reading, or None when there is none within the time-out.
-
-        Raises
-        ------
-        DeviceError
-            When the device went away.
-        EndOfData
-            When a recording has been played.
-        """
-
-    def close(self) -> None:
-        """Stop and disconnect; never raises, may be called twice."""
-
-    def counters(self) -> Mapping[str, int]:
-        """Cumulative counts for the diagnostics, such as junk bytes."""
-
-
-@runtime_checkable
-class FollowsTask(Protocol):
-    """A device that is driven by the task's `x_d`, as the synthetic glove is."""
-
-    def set_intention(self, values: Mapping[str, float]) -> None:
-        """Intended DOFs from now on, by name. Called from the node's thread."""
+Device = ReadableDevice[tuple[str, ...], Reading]
+"""One source of hand kinematics; `open` returns the names of its DOFs."""
 
 
 @runtime_checkable

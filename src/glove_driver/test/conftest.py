@@ -6,6 +6,11 @@ import threading
 import tty
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure of a property.
+settings.register_profile("emghand", deadline=None)
+settings.load_profile("emghand")
 
 
 class Glove:

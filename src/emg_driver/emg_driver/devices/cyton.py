@@ -28,7 +28,7 @@ class Settings:
         24.0, "Gain of the amplifier", choices=(1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 24.0), live=False
     )
     banner_s: float = setting(
-        5.0, "How long the board may take to start", unit="s", low=0.5, high=60.0, live=False
+        3.0, "How long the board may take to start", unit="s", low=0.5, high=60.0, live=False
     )
     silence_s: float = setting(
         1.0, "A board that is silent for so long is gone", unit="s", low=0.1, high=60.0, live=False

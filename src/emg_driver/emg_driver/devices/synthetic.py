@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emg_driver.device import DeviceKind, Reading
 from emghand.settings import setting
-from emghand.simulate import SyntheticEmg, SyntheticSettings
+from emghand.simulate import Intention, SyntheticEmg, SyntheticSettings
 from emghand.storage.datasets import default_block_size
 from emghand.storage.recording import Stream
 
@@ -49,7 +49,7 @@ class SyntheticDevice:
         self._settings = settings
         self._block = block_size or default_block_size(settings.rate)
         self._emg = SyntheticEmg(settings)
-        self._intention: tuple[int, Mapping[str, float]] = (0, {})
+        self._intention = Intention(settings.dofs, settings.intention_timeout_s)
         self._loss = np.random.default_rng([settings.seed, 3, settings.run])
         self._start_ns = 0
         self._next = 0
@@ -58,7 +58,7 @@ class SyntheticDevice:
 
     def set_intention(self, values: Mapping[str, float]) -> None:
         """Intended DOFs from now on; DOFs that the person does not have are ignored."""
-        self._intention = (time.monotonic_ns(), dict(values))
+        self._intention.set(values, time.monotonic_ns())
 
     def open(self) -> Stream:
         """Start to sample now, at sample 0."""
@@ -77,7 +77,7 @@ class SyntheticDevice:
             self._next += (late - int(BUFFER_S * rate)) // self._block * self._block
         if self._made is None:
             # Made ahead, so that a block leaves at once when it is due.
-            self._made = self._emg.push(np.tile(self._intended(now), (self._block, 1)))
+            self._made = self._emg.push(np.tile(self._intention.at(now), (self._block, 1)))
         due = self._start_ns + round((self._next + self._block) * 1e9 / rate)
         if due > now:
             time.sleep(min((due - now) * 1e-9, timeout_s))
@@ -96,12 +96,6 @@ class SyntheticDevice:
     def counters(self) -> Mapping[str, int]:
         """Blocks that were lost on purpose."""
         return {"lost_blocks": self._lost_blocks}
-
-    def _intended(self, now_ns: int) -> np.ndarray:
-        since, values = self._intention
-        if now_ns - since > self._settings.intention_timeout_s * 1e9:
-            values = {}
-        return np.array([values.get(dof, 0.0) for dof in self._settings.dofs])
 
 
 DEVICE = DeviceKind("Synthetic person who follows the prompts", Settings, SyntheticDevice)

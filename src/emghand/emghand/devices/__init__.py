@@ -1,6 +1,22 @@
 """What every device driver shares: acquisition with reconnection, framing, ports, discovery."""
 
 from emghand.devices.acquisition import Acquisition, State
-from emghand.devices.device import DeviceError, DeviceKind, EndOfData, discover
+from emghand.devices.device import (
+    DeviceError,
+    DeviceKind,
+    EndOfData,
+    FollowsTask,
+    ReadableDevice,
+    discover,
+)
 
-__all__ = ["Acquisition", "DeviceError", "DeviceKind", "EndOfData", "State", "discover"]
+__all__ = [
+    "Acquisition",
+    "DeviceError",
+    "DeviceKind",
+    "EndOfData",
+    "FollowsTask",
+    "ReadableDevice",
+    "State",
+    "discover",
+]

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from emghand.devices.device import DeviceError, EndOfData
+from emghand.devices.device import DeviceError, EndOfData, ReadableDevice
 
 READ_TIMEOUT_S = 0.1
 SETTLED_S = 5.0
@@ -16,8 +16,6 @@ SETTLED_S = 5.0
 
 Opened = TypeVar("Opened")
 Reading = TypeVar("Reading")
-OpenedOut = TypeVar("OpenedOut", covariant=True)
-ReadingOut = TypeVar("ReadingOut", covariant=True)
 
 
 class State(Enum):
@@ -28,19 +26,6 @@ class State(Enum):
     STREAMING = "streaming"
     RECONNECTING = "reconnecting"
     ENDED = "ended"
-
-
-class ReadableDevice(Protocol[OpenedOut, ReadingOut]):
-    """The part of a device that `Acquisition` uses."""
-
-    def open(self) -> OpenedOut:
-        """Connect and start to stream; `DeviceError` when it cannot be done now."""
-
-    def read(self, timeout_s: float) -> ReadingOut | None:
-        """Next reading; None when there is none within the time-out; `DeviceError` when gone."""
-
-    def close(self) -> None:
-        """Stop and disconnect; never raises, may be called twice."""
 
 
 class Acquisition(Generic[Opened, Reading]):
@@ -87,12 +72,20 @@ class Acquisition(Generic[Opened, Reading]):
         return self._status
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread.
+
+        Raises
+        ------
+        DeviceError
+            When the thread before is still busy with the device.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            raise DeviceError("the device has not let go yet, try again in a moment")
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="acquisition", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout_s: float = 3.0) -> bool:
+    def stop(self, timeout_s: float = 4.0) -> bool:
         """Stop the thread and close the device; False when it does not end in time."""
         self._stop.set()
         if self._thread is None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from emghand.errors import UserError
+
+OpenedOut = TypeVar("OpenedOut", covariant=True)
+ReadingOut = TypeVar("ReadingOut", covariant=True)
 
 
 class DeviceError(UserError):
@@ -28,6 +31,44 @@ class EndOfData(DeviceError):
     def __init__(self, text: str, *, again: bool = False) -> None:
         super().__init__(text)
         self.again = again
+
+
+class ReadableDevice(Protocol[OpenedOut, ReadingOut]):
+    """One source of data. All calls but `counters` come from the acquisition thread."""
+
+    def open(self) -> OpenedOut:
+        """Connect, start to stream, and describe the stream.
+
+        Raises
+        ------
+        DeviceError
+            When it cannot be done now; the driver tries again.
+        """
+
+    def read(self, timeout_s: float) -> ReadingOut | None:
+        """Next reading, or None when there is none within the time-out.
+
+        Raises
+        ------
+        DeviceError
+            When the device went away.
+        EndOfData
+            When a recording has been played.
+        """
+
+    def close(self) -> None:
+        """Stop and disconnect; never raises, may be called twice."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Cumulative counts for the diagnostics, such as junk bytes."""
+
+
+@runtime_checkable
+class FollowsTask(Protocol):
+    """A device that is driven by the task's `x_d`, as a synthetic person is."""
+
+    def set_intention(self, values: Mapping[str, float]) -> None:
+        """Intended DOFs from now on, by name. Called from another thread."""
 
 
 @dataclass(frozen=True)

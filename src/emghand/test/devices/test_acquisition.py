@@ -123,6 +123,19 @@ def test_it_can_be_started_again():
     assert acquisition.stop()
 
 
+def test_a_device_that_does_not_let_go_is_not_started_twice():
+    release = threading.Event()
+    device = Scripted("a", 1)
+    device.close = lambda: release.wait(5.0)
+    acquisition, log = run(device)
+    log.wait_for("reading", 1)
+    assert not acquisition.stop(timeout_s=0.1)
+    with pytest.raises(DeviceError, match="let go"):
+        acquisition.start()
+    release.set()
+    assert acquisition.stop()
+
+
 def test_devices_are_found_by_module(monkeypatch, tmp_path):
     package = tmp_path / "some_devices"
     package.mkdir()

@@ -1,4 +1,5 @@
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from emghand.devices.framing import FixedFrames
@@ -21,6 +22,7 @@ def feed(frames, data, cuts):
     return found
 
 
+@limits(deadline=None)
 @given(st.integers(0, 300), st.lists(st.integers(0, 2000)))
 def test_clean_streams_lose_nothing_however_they_are_cut(n, cuts):
     frames = parser()
@@ -29,6 +31,7 @@ def test_clean_streams_lose_nothing_however_they_are_cut(n, cuts):
     assert (frames.frames, frames.junk_bytes, frames.pending) == (n, 0, 0)
 
 
+@limits(deadline=None)
 @given(st.binary(max_size=400), st.lists(st.integers(0, 400)))
 def test_any_bytes_are_accounted_for_and_the_cut_changes_nothing(data, cuts):
     frames, whole = parser(), parser()
@@ -38,6 +41,7 @@ def test_any_bytes_are_accounted_for_and_the_cut_changes_nothing(data, cuts):
     assert (frames.junk_bytes, frames.resyncs) == (whole.junk_bytes, whole.resyncs)
 
 
+@limits(deadline=None)
 @given(
     st.binary(min_size=1, max_size=60).map(lambda b: b.replace(b"\xab", b"\x01")),
     st.integers(1, 20),
@@ -51,6 +55,7 @@ def test_junk_is_counted_exactly_and_costs_no_frame(junk, before, after):
     assert (frames.junk_bytes, frames.resyncs) == (len(junk), 1)
 
 
+@limits(deadline=None)
 @given(st.integers(1, 10), st.integers(1, 4))
 def test_a_truncated_frame_costs_only_itself(before, kept):
     frames = parser()

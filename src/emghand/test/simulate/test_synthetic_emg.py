@@ -11,7 +11,13 @@ from scipy import signal
 from emghand.dofs import DEFAULT_DOFS
 from emghand.errors import UserError
 from emghand.settings import SettingsError
-from emghand.simulate import SyntheticEmg, SyntheticGlove, SyntheticSettings, simulate_recording
+from emghand.simulate import (
+    Intention,
+    SyntheticEmg,
+    SyntheticGlove,
+    SyntheticSettings,
+    simulate_recording,
+)
 from emghand.simulate.emg import surface_spectrum
 from emghand.storage.recording import PeriodKind
 from emghand.tasks.movements import Movement, MovementSet, Schedule
@@ -208,3 +214,11 @@ def test_glove_follows_late_smoothly_and_with_noise():
     assert np.abs(posture[80:, 0] - 1.0).max() < 0.05
     assert 0.005 < posture[:, 1].std() < 0.02
     assert np.abs(np.diff(posture[:, 0])).max() < 0.25
+
+
+def test_intention_holds_for_a_while_and_ignores_what_it_cannot_follow():
+    intention = Intention(("a", "b"), timeout_s=1.0)
+    assert intention.at(0).tolist() == [0.0, 0.0]
+    intention.set({"b": 0.5, "a": float("nan"), "c": 1.0}, 10**9)
+    assert intention.at(2 * 10**9).tolist() == [0.0, 0.5]
+    assert intention.at(2 * 10**9 + 1).tolist() == [0.0, 0.0]

@@ -6,11 +6,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from emghand.dofs import DEFAULT_DOFS, dof_names
 from emghand.settings import check, setting
-from emghand.simulate import SyntheticGlove
+from emghand.simulate import Intention, SyntheticGlove
 from glove_driver.device import DeviceKind, Reading
 
 _CATCH_UP_S = 1.0
@@ -51,14 +49,14 @@ class SyntheticGloveDevice:
         self._glove = SyntheticGlove(
             len(s.dofs), s.rate, s.reaction_s, s.smoothing_s, s.noise, s.seed
         )
-        self._intention: tuple[int, Mapping[str, float]] = (0, {})
+        self._intention = Intention(s.dofs, s.intention_timeout_s)
         self._start_ns = 0
         self._next = 0
         self._skipped = 0
 
     def set_intention(self, values: Mapping[str, float]) -> None:
         """Intended DOFs from now on; DOFs that the glove does not have are ignored."""
-        self._intention = (time.monotonic_ns(), dict(values))
+        self._intention.set(values, time.monotonic_ns())
 
     def open(self) -> tuple[str, ...]:
         """Start to measure now."""
@@ -80,11 +78,7 @@ class SyntheticGloveDevice:
             if time.monotonic_ns() < due:
                 return None
         self._next += 1
-        since, values = self._intention
-        if due - since > self._settings.intention_timeout_s * 1e9:
-            values = {}
-        intention = np.array([[values.get(dof, 0.0) for dof in self._settings.dofs]])
-        return Reading(self._glove.push(intention)[0], due)
+        return Reading(self._glove.push(self._intention.at(due)[None])[0], due)
 
     def close(self) -> None:
         """Nothing to close."""
