@@ -89,9 +89,9 @@ class BagPlayer(EmghandNode):
         if reader.damaged:
             self.get_logger().warning(f"{settings.uri} was cut short: run emghand session repair")
         known = {self.resolve_topic_name(name) for name in settings.topics}
-        missing = known - reader.topics.keys()
+        missing = ", ".join(sorted(known - reader.topics.keys()))
         if missing:
-            raise UserError(f"{settings.uri} holds no {', '.join(sorted(missing))}")
+            self.get_logger().warning(f"{settings.uri} holds no {missing}")
         for topic in reader.topics.values():
             if (known and topic.name not in known) or topic.name == "/clock":
                 continue
@@ -99,7 +99,7 @@ class BagPlayer(EmghandNode):
         if settings.start_offset > reader.duration_s:
             raise UserError(f"start_offset: {settings.uri} only lasts {reader.duration_s:.1f} s")
         if not self._outlets:
-            raise UserError(f"{settings.uri} holds nothing to play")
+            raise UserError(f"{settings.uri} holds nothing to play of what was asked for")
         if settings.clock_rate:
             self._clock_outlet = self.create_publisher(Clock, "/clock", qos.SLOW)
 

@@ -49,23 +49,39 @@ class Plan:
 
 
 def declared_arguments(path: str | Path) -> list[Argument]:
-    """Arguments that a launch file declares itself, in order.
+    """Arguments that a launch file and those it includes declare, in order.
+
+    Included files whose name depends on an argument without a default are passed over.
 
     Raises
     ------
     LaunchError
-        When the file cannot be read or run.
+        When a file cannot be read or run.
     """
-    return [
-        Argument(
-            action.name,
-            None if action.default is None else to_text(action.default),
-            action.description,
-            action.choices,
-        )
-        for action in parse_file(Path(path).absolute())
-        if isinstance(action, Arg)
-    ]
+    found: dict[str, Argument] = {}
+    _collect(Context(Path(path).absolute()), found, 0)
+    return list(found.values())
+
+
+def _collect(context: Context, found: dict[str, Argument], depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise LaunchError(f"{context.file}: files include each other without end")
+    for action in parse_file(context.file):
+        if isinstance(action, Arg):
+            default = None if action.default is None else to_text(action.default)
+            argument = Argument(action.name, default, action.description, action.choices)
+            found.setdefault(action.name, argument)
+        elif isinstance(action, Include):
+            given = {to_text(name) for name, _ in action.arguments}
+            try:
+                file = Path(perform(action.file, context)).absolute()
+            except LaunchError:
+                continue
+            inner: dict[str, Argument] = {}
+            _collect(Context(file), inner, depth + 1)
+            for argument in inner.values():
+                if argument.name not in given:
+                    found.setdefault(argument.name, argument)
 
 
 def evaluate(path: str | Path, arguments: Mapping[str, str]) -> Plan:

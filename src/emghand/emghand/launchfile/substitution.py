@@ -191,9 +191,8 @@ def _check_call(name: str, count: int) -> None:
         )
     least, most, _ = _CALLS[name]
     if not least <= count <= most:
-        raise LaunchError(
-            f"$({name}): takes {least} to {most} arguments, got {count}; quote spaces"
-        )
+        wanted = str(least) if least == most else f"{least} to {most}"
+        raise LaunchError(f"$({name}): takes {wanted} arguments, got {count}; quote spaces")
 
 
 def _perform_call(call: Call, context: Context) -> str:
