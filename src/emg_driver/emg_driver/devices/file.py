@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,10 +9,9 @@ from dataclasses import dataclass, replace
 from emg_driver.device import DeviceKind, EndOfData, Reading
 from emghand.errors import UserError
 from emghand.settings import check, setting
-from emghand.storage.datasets import FORMATS, read_any
-from emghand.storage.recording import Block, Stream
+from emghand.storage.datasets import FORMATS, cut, read_any
+from emghand.storage.recording import Stream
 
-_PLACE = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(%|s)\s*")
 _CATCH_UP_NS = 1_000_000_000
 """What is overdue by more, because the process was halted, is lost as it is from a device."""
 
@@ -110,30 +108,6 @@ class FileDevice:
         block = self._blocks[index]
         since = block.first_sample + len(block.samples) - self._blocks[0].first_sample
         return self._start_ns + round(since * 1e9 / (self._stream.rate * self.speed))
-
-
-def cut(blocks: list[Block], rate: float, start: str, end: str) -> list[Block]:
-    """Blocks that begin between two places, as shares or in seconds of the recording.
-
-    Raises
-    ------
-    UserError
-        When a place is not written like ``70%`` or ``12.5s``.
-    """
-    if not blocks:
-        return []
-    first = blocks[0].first_sample
-    length = blocks[-1].first_sample + len(blocks[-1].samples) - first
-    low, high = (first + _place(text, length, rate) for text in (start, end))
-    return [b for b in blocks if low <= b.first_sample < high]
-
-
-def _place(text: str, length: int, rate: float) -> float:
-    found = _PLACE.fullmatch(text)
-    if found is None:
-        raise UserError(f"{text!r} is no place in a recording, write it like '70%' or '12.5s'")
-    number = float(found[1])
-    return length * number / 100.0 if found[2] == "%" else number * rate
 
 
 DEVICE = DeviceKind("Playback of a recording", Settings, FileDevice)

@@ -1,4 +1,4 @@
-"""Train a decoder on the bags of a session and write a model file.
+"""Train a decoder on the bags of a session, or on any recording, and write a model file.
 
 Scores are those of leave-one-repetition-out: each repetition is decoded by a decoder that has not
 seen it. The model itself is then fitted to all repetitions. Features are those that the live graph
@@ -7,6 +7,7 @@ computed during the recording, so that it can run the model.
     emghand train sessions/s01
     emghand train sessions/s01 --decoder ridge --delays 6 12
     emghand train sessions/s01 --bags collect collect_2 --output s01.emgmodel
+    emghand train recording.npz --until 70% --output first.emgmodel
     emghand train sessions/s01 --set transform=sqrt --set bad_channels=[ch3]
 """
 
@@ -17,8 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emghand.errors import UserError
+
 if TYPE_CHECKING:
     from emghand.signal.settings import FeatureSettings
+    from emghand.storage.recording import Recording
     from emghand.storage.sessions import Session
 
 HELP = "train a decoder on a session"
@@ -26,7 +30,7 @@ HELP = "train a decoder on a session"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("session", help="session directory")
+    parser.add_argument("source", help="session directory, or a bag, table or data set")
     parser.add_argument("--decoder", default="kalman", help="kind of decoder (default: kalman)")
     parser.add_argument(
         "--delays",
@@ -57,6 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="feature setting instead of the recorded one, in YAML; may be given several times",
     )
+    parser.add_argument(
+        "--feature-config",
+        metavar="FILE",
+        help="parameter file of feature_node with the feature settings to use",
+    )
+    parser.add_argument(
+        "--until",
+        default="100%",
+        metavar="PLACE",
+        help="of a recording that is not in a session: learn from its first part, as 70%% or 90s",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -67,17 +82,20 @@ def run(args: argparse.Namespace) -> int:
 
     from emghand.cli import tables
     from emghand.evaluate.crossval import leave_one_repetition_out
-    from emghand.storage.bags import read_recording
     from emghand.storage.files import write_file
     from emghand.storage.models import EXTENSION, save_model
-    from emghand.storage.sessions import Session
+    from emghand.storage.sessions import MANIFEST, Session
     from emghand.training import TrainSettings, dataset_from_recording, fit, join, train
 
-    session = Session.open(args.session)
+    source = Path(args.source).expanduser()
+    session = Session.open(source) if (source / MANIFEST).exists() else None
+    if session is None and not args.output:
+        raise UserError(f"{source}: is no session, name the model file with --output")
     settings = TrainSettings(args.decoder, tuple(args.delays), args.baseline, args.max_lag)
-    paths = _bags(session, args.bags or ())
-    features = _features(paths, args.set)
-    dataset = join([dataset_from_recording(read_recording(p), features) for p in paths])
+    paths = [source] if session is None else _bags(session, args.bags or ())
+    features = _features(paths, args.feature_config, args.set)
+    recordings = [_recording(p, args.until if session is None else "100%") for p in paths]
+    dataset = join([dataset_from_recording(r, features) for r in recordings])
     validation = leave_one_repetition_out(dataset, lambda part: fit(part, settings))
     scores = {
         "validation": "leave one repetition out",
@@ -86,9 +104,10 @@ def run(args: argparse.Namespace) -> int:
         "repetitions_mean_r2": [f if math.isfinite(f) else None for f in validation.folds],
     }
     model = train(dataset, settings, scores=scores)
-    path = session.new_file_path("models", settings.decoder, EXTENSION)
-    if args.output:
+    if args.output or session is None:
         path = Path(args.output)
+    else:
+        path = session.new_file_path("models", settings.decoder, EXTENSION)
     save_model(model, path)
     result = {
         "model": str(path),
@@ -97,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         "lag_s": model.lag_s,
         **scores,
     }
-    if path.resolve().is_relative_to(session.path.resolve()):
+    if session is not None and path.resolve().is_relative_to(session.path.resolve()):
         report = session.new_file_path("results", f"train_{path.stem}", ".json")
         write_file(report, json.dumps(result, indent=1).encode())
         session.add_file(report.resolve())
@@ -115,23 +134,49 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _features(paths: Sequence[Path], changes: Sequence[str]) -> FeatureSettings:
-    """Feature settings recorded in the bags, with the changes of the command line."""
+def _recording(path: Path, until: str) -> Recording:
+    """A recording up to a place, labels included."""
+    import dataclasses
+
+    from emghand.storage.datasets import cut, read_any
+    from emghand.storage.recording import Series, recording_digest
+
+    recording = read_any(path)
+    blocks = cut(recording.blocks, recording.stream.rate, "0%", until)
+    if len(blocks) == len(recording.blocks) or not blocks:
+        return recording
+    end = recording.blocks[len(blocks)].stamp_ns
+    x_d, periods = recording.x_d, [p for p in recording.periods if p.stamp_ns < end]
+    if x_d is not None:
+        kept = x_d.stamps_ns < end
+        x_d = Series(x_d.names, x_d.stamps_ns[kept], x_d.values[kept])
+    digest = recording_digest(recording.stream, blocks, x_d, periods)
+    return dataclasses.replace(recording, blocks=blocks, x_d=x_d, periods=periods, digest=digest)
+
+
+def _features(paths: Sequence[Path], config: str | None, changes: Sequence[str]) -> FeatureSettings:
+    """Feature settings of a file or of the bags, with the changes of the command line."""
     import dataclasses
 
     import yaml
 
-    from emghand.errors import UserError
     from emghand.settings import from_mapping
     from emghand.signal.settings import FeatureSettings
     from emghand.training.recorded import recorded_features
 
-    recorded = {recorded_features(p) for p in paths} - {None}
-    if len(recorded) > 1:
-        raise UserError("the bags were recorded with different feature settings; train on one kind")
     values: dict[str, Any] = {}
-    for settings in recorded:
-        values = dataclasses.asdict(settings) if settings is not None else {}
+    if config is not None:
+        values = _node_parameters(Path(config))
+    else:
+        # Tables and data sets state no features.
+        bags = [p for p in paths if p.suffix == ".mcap" or any(p.glob("*.mcap"))]
+        recorded = {recorded_features(p) for p in bags} - {None}
+        if len(recorded) > 1:
+            raise UserError(
+                "the bags were recorded with different feature settings; train on one kind"
+            )
+        for settings in recorded:
+            values = dataclasses.asdict(settings) if settings is not None else {}
     for change in changes:
         name, separator, text = change.partition("=")
         if not separator:
@@ -143,10 +188,26 @@ def _features(paths: Sequence[Path], changes: Sequence[str]) -> FeatureSettings:
     return from_mapping(FeatureSettings, values)
 
 
+def _node_parameters(path: Path) -> dict[str, Any]:
+    """Parameters of feature_node in a ROS parameter file that are feature settings."""
+    import dataclasses
+
+    import yaml
+
+    from emghand.signal.settings import FeatureSettings
+
+    names = {f.name for f in dataclasses.fields(FeatureSettings)}
+    try:
+        values = yaml.safe_load(path.read_text())["feature_node"]["ros__parameters"]
+        return {k: v for k, v in values.items() if k in names}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: has no feature_node / ros__parameters") from error
+
+
 def _bags(session: Session, names: Sequence[str]) -> list[Path]:
     """Paths of the bags to train on."""
-    from emghand.errors import UserError
-
     if not names:
         found = session.bags("collect")
         if not found:

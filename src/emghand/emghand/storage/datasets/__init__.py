@@ -4,10 +4,12 @@ from emghand.storage.datasets.any import FORMATS, read_any
 from emghand.storage.datasets.common import default_block_size
 from emghand.storage.datasets.jhu import is_camera_glitch, read_jhu
 from emghand.storage.datasets.myo_wrist import read_myo_wrist
+from emghand.storage.datasets.part import cut
 from emghand.storage.datasets.tables import read_csv, read_npz
 
 __all__ = [
     "FORMATS",
+    "cut",
     "default_block_size",
     "is_camera_glitch",
     "read_any",

@@ -1,0 +1,1 @@
+"""The demonstration: ordinary commands one after the other, and a summary."""

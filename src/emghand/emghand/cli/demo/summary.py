@@ -1,0 +1,160 @@
+"""What a run of the demonstration has shown: numbers from its bag, a table, pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emghand.errors import UserError
+from emghand.storage.recording import Recording, Series
+
+if TYPE_CHECKING:
+    from emghand.evaluate.offline import Evaluation
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Acquisition of the last sample of a tick to `out_x_hat` published [ms]."""
+
+    p50: float
+    p99: float
+    ticks: int
+    missed: int
+
+
+def read_latency(bag: Path) -> Latency:
+    """Latency of a recorded run, from /decoder/timing.
+
+    Raises
+    ------
+    UserError
+        When the bag holds none.
+    """
+    from emghand.storage.bags import BagReader
+
+    with BagReader(bag) as reader:
+        timing: list[Any] = [reader.decode(m) for m in reader.messages(["/decoder/timing"])]
+    if not timing:
+        raise UserError(f"bag {bag}: holds no /decoder/timing")
+    total = np.array([t.total_ns for t in timing]) * 1e-6
+    p50, p99 = np.percentile(total, [50, 99])
+    return Latency(float(p50), float(p99), len(timing), int(timing[-1].missed - timing[0].missed))
+
+
+@dataclass(frozen=True)
+class Track:
+    """`x_d` and `out_x_hat` at the ticks of a run.
+
+    Parameters
+    ----------
+    seconds : ndarray, shape (n,)
+        From the first tick [s].
+    x_d, out_x_hat : ndarray, shape (n, n_dofs)
+    start_ns : int
+        Stamp of the first tick.
+    """
+
+    seconds: NDArray[np.float64]
+    x_d: NDArray[np.float64]
+    out_x_hat: NDArray[np.float64]
+    dofs: tuple[str, ...]
+    start_ns: int
+
+
+def read_track(recording: Recording) -> Track:
+    """What was asked for and what the hand was sent, on one time axis.
+
+    Raises
+    ------
+    UserError
+        When the recording lacks one of them.
+    """
+    x_d, out = recording.x_d, recording.out_x_hat
+    if x_d is None or out is None:
+        raise UserError(f"{recording.source}: holds no x_d or no out_x_hat")
+    inside = (out.stamps_ns >= x_d.stamps_ns[0]) & (out.stamps_ns <= x_d.stamps_ns[-1])
+    stamps = out.stamps_ns[inside]
+    if len(stamps) < 2:
+        raise UserError(f"{recording.source}: x_d and out_x_hat do not overlap in time")
+    return Track(
+        (stamps - stamps[0]) * 1e-9,
+        _at(x_d, stamps, out.names),
+        out.values[inside],
+        out.names,
+        int(stamps[0]),
+    )
+
+
+def _at(series: Series, stamps: NDArray[np.int64], names: tuple[str, ...]) -> NDArray[np.float64]:
+    # Relative to the start: nanoseconds since 1970 do not fit a double.
+    at, known = ((t - stamps[0]).astype(float) for t in (stamps, series.stamps_ns))
+    columns = [
+        np.interp(at, known, series.values[:, series.names.index(name)])
+        if name in series.names
+        else np.zeros(len(stamps))
+        for name in names
+    ]
+    return np.stack(columns, axis=1)
+
+
+def draw(folder: Path, track: Track, recording: Recording, r2: dict[str, float]) -> list[Path]:
+    """Picture of the run; returns the files written."""
+    from emghand.report.figures import plot_tracking
+
+    path = folder / "tracking.png"
+    plot_tracking(
+        path,
+        track.seconds,
+        track.x_d,
+        track.out_x_hat,
+        track.dofs,
+        notes={name: f"R² {value:.2f}" for name, value in r2.items()},
+        periods=recording.periods,
+        start_ns=track.start_ns,
+        title="Desired (x_d) and decoded (out_x_hat) movements, repetitions not seen in training",
+    )
+    return [path]
+
+
+def film(folder: Path, track: Track, seconds: float) -> list[Path]:
+    """Video of the two hands, the first `seconds` of the run; returns the files written.
+
+    Raises
+    ------
+    UserError
+        When a rendering library is missing; it is named.
+    """
+    try:
+        from hand_bridge.render import render_video
+    except ImportError as error:
+        raise UserError(f"no video without the package hand_bridge: {error}") from error
+    part = track.seconds < seconds
+    path = folder / "hands.gif"
+    render_video(path, track.seconds[part], track.x_d[part], track.out_x_hat[part], dofs=track.dofs)
+    return [path]
+
+
+def print_summary(rows: list[tuple[str, str]], result: Evaluation) -> None:
+    """Accuracy per DOF and the other figures of the run."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title="x_hat on repetitions not seen in training", title_justify="left")
+    table.add_column("DOF")
+    lag = f"R², lag of {result.lag_s * 1e3:.0f} ms out"
+    for heading in (lag, "R²", "RMSE", "unintended"):
+        table.add_column(heading, justify="right")
+    out, plain = result.x_hat_compensated, result.x_hat
+    for i, name in enumerate(plain.names):
+        values = (out.r2[i], plain.r2[i], out.rmse[i], out.unintended[i])
+        table.add_row(name, *("–" if np.isnan(v) else f"{v:.2f}" for v in values))
+    console.print(table)
+    figures = Table(show_header=False)
+    for what, value in rows:
+        figures.add_row(what, value)
+    console.print(figures)
