@@ -20,7 +20,7 @@ from rich.table import Table
 
 from emghand.dofs import DEFAULT_DOFS, Dof, dof_names
 from emghand.errors import UserError
-from emghand.evaluate.metrics import score
+from emghand.evaluate.metrics import masked_r2, score
 from emghand.evaluate.offline import evaluate
 from emghand.signal.settings import FeatureSettings
 from emghand.simulate import SyntheticSettings, simulate_recording
@@ -51,13 +51,9 @@ def jhu(decoder: str, delays: tuple[int, ...], recording: Recording) -> dict[str
     scored = unseen.stamps_ns <= recording.x_d.stamps_ns[-1]
     x_hat, x_d = fitted.predict(unseen)[scored], unseen.X[scored]
     glitch = is_camera_glitch(x_d)
-    clean = [
-        score(x_d[~bad, i : i + 1], x_hat[~bad, i : i + 1], names[i : i + 1]).mean_r2
-        for i, bad in enumerate(glitch.T)
-    ]
     return {
         "all": score(x_d, x_hat, names),
-        "clean": float(np.mean(clean)),
+        "clean": float(masked_r2(x_d, x_hat, ~glitch).mean()),
         "glitches": float(glitch.mean()),
         "ticks": len(x_d),
     }

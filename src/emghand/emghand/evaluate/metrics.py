@@ -115,3 +115,20 @@ def _correlation(X: Floats, P: Floats, moves: NDArray[np.bool_]) -> Floats:
     x, p = X - X.mean(axis=0), P - P.mean(axis=0)
     norm = np.sqrt((x * x).sum(axis=0) * (p * p).sum(axis=0))
     return _divide((x * p).sum(axis=0), norm, moves & (norm > 0.0))
+
+
+def masked_r2(x_d: ArrayLike, estimate: ArrayLike, keep: ArrayLike) -> Floats:
+    """R² per DOF over the samples that count, for labels that are known to be wrong in places.
+
+    Parameters
+    ----------
+    x_d, estimate : array_like, shape (m, n_dofs)
+    keep : array_like of bool, shape (m, n_dofs)
+
+    Returns
+    -------
+    ndarray, shape (n_dofs,)
+        See `Scores`.
+    """
+    columns = zip(*(np.asarray(a).T for a in (x_d, estimate, keep)), strict=True)
+    return np.array([score(x[kept, None], p[kept, None], ("",)).mean_r2 for x, p, kept in columns])

@@ -84,11 +84,12 @@ def plot_tracking(
             )
     axes[-1, 0].set_xlabel("time [s]")
     axes[-1, 0].set_xlim(float(seconds[0]), float(seconds[-1]))
-    figure.suptitle(title or f"x_d against {label} (normalised: 0 rest, ±1 full range)")
+    figure.supylabel("normalised position: 0 rest, ±1 full range", fontsize="medium")
     handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.tight_layout(rect=(0.0, 0.0, 1.0, 0.95))
+    figure.text(0.02, 0.985, title or f"x_d against {label}", va="top", fontsize="large")
     figure.legend(handles, labels, loc="upper right", ncols=2, frameon=False)
     figure.align_ylabels(axes[:, 0])
-    figure.tight_layout()
     try:
         figure.savefig(path, dpi=130)
     except OSError as error:

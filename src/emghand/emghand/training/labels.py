@@ -76,7 +76,13 @@ class Periods:
 
 
 def label_periods(periods: Sequence[Period], stamps_ns: Ints) -> Periods:
-    """Period that each stamp, shape (m,), lies in."""
+    """Period that each stamp, shape (m,), lies in.
+
+    A recording that is idle throughout, with a session node that was never asked to do anything,
+    was not prompted.
+    """
+    if all(p.kind is PeriodKind.IDLE for p in periods):
+        periods = ()
     ordered = sorted(periods, key=lambda p: p.stamp_ns)
     starts = np.array([p.stamp_ns for p in ordered], dtype=np.int64)
     held = [Period(0, PeriodKind.IDLE, repetition=-1, trial=-1), *ordered]

@@ -13,7 +13,7 @@ from emghand.evaluate.crossval import leave_one_repetition_out
 from emghand.evaluate.offline import evaluate
 from emghand.signal.settings import FeatureSettings
 from emghand.storage.models import load_model, save_model
-from emghand.storage.recording import PeriodKind
+from emghand.storage.recording import Period, PeriodKind
 from emghand.training import (
     TrainSettings,
     dataset_from_recording,
@@ -23,6 +23,7 @@ from emghand.training import (
     shifted,
     train,
 )
+from emghand.training.labels import label_periods
 
 FEATURES = FeatureSettings()
 
@@ -152,3 +153,10 @@ def test_recordings_that_cannot_be_learned_from_are_refused(collected, dataset):
         join([dataset, dataset_from_recording(collected, FeatureSettings(transform="sqrt"))])
     with pytest.raises(UserError, match="2 repetitions"):
         leave_one_repetition_out(dataset.rows(dataset.groups == 0), lambda part: fit(part, None))
+
+
+def test_recording_beside_an_idle_session_node_counts_as_not_prompted():
+    stamps = np.arange(5, dtype=np.int64) * 1_000_000_000
+    periods = label_periods([Period(0, PeriodKind.IDLE)], stamps)
+    assert periods.asked.all()
+    assert (periods.repetition == -1).all()

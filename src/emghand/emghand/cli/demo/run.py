@@ -18,6 +18,7 @@ from emghand.cli.demo.summary import (
     print_summary,
     read_latency,
     read_track,
+    without_glitches,
 )
 from emghand.errors import UserError
 
@@ -57,7 +58,7 @@ def run_demo(data: str, output: Path, *, video: bool = True) -> int:
     bag, model = (_synthetic if data == "synthetic" else _jhu)(folder)
     console.rule("Check and look", align="left")
     _step("replay-check", bag)
-    scores = _summarise(folder, bag, model, started, video=video)
+    scores = _summarise(data, folder, bag, model, started, video=video)
     passed = scores["lost"] == 0
     console.print(f"everything is in {folder}/ ; next: README.md, docs/")
     return 0 if passed else 1
@@ -149,7 +150,7 @@ def _step(*arguments: object) -> None:
 
 
 def _summarise(
-    folder: Path, bag: Path, model_path: Path, started: float, *, video: bool
+    data: str, folder: Path, bag: Path, model_path: Path, started: float, *, video: bool
 ) -> dict[str, Any]:
     from emghand.evaluate.offline import evaluate
     from emghand.storage.bags import read_recording
@@ -157,9 +158,10 @@ def _summarise(
     from emghand.storage.models import load_model
 
     recording = read_recording(bag)
-    result = evaluate(load_model(model_path), [recording])
     integrity = summarise(bag)["integrity"]
     latency = read_latency(bag)
+    model = load_model(model_path)
+    result = evaluate(model, [recording])
     track = read_track(recording)
     scores = result.out_x_hat_compensated
     files = draw(folder, track, recording, dict(zip(scores.names, scores.r2, strict=True)))
@@ -181,8 +183,11 @@ def _summarise(
         ),
         ("lost messages", str(integrity["lost"])),
         ("took", f"{time.monotonic() - started:.0f} s"),
-        ("pictures", ", ".join(str(f) for f in files)),
+        ("pictures", "\n".join(str(f) for f in files)),
     ]
+    if data == "jhu":
+        share, r2 = without_glitches(model, recording)
+        rows.insert(1, (f"without camera glitches ({share:.1%})", f"{r2:.3f}"))
     print_summary(rows, result)
     return {"lost": integrity["lost"]}
 

@@ -14,6 +14,7 @@ from emghand.storage.recording import Recording, Series
 
 if TYPE_CHECKING:
     from emghand.evaluate.offline import Evaluation
+    from emghand.storage.models import Model
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,22 @@ def _at(series: Series, stamps: NDArray[np.int64], names: tuple[str, ...]) -> ND
     return np.stack(columns, axis=1)
 
 
+def without_glitches(model: Model, recording: Recording) -> tuple[float, float]:
+    """Share of labels that are glitches of the camera, and mean R² of `x_hat` without them."""
+    from emghand.dofs import dof_names
+    from emghand.evaluate.metrics import masked_r2
+    from emghand.pipeline import Pipeline
+    from emghand.storage.datasets import is_camera_glitch
+    from emghand.training.labels import label_values
+
+    assert recording.x_d is not None
+    run = Pipeline(model, recording.stream).run(recording)
+    x_d, known = label_values(recording.x_d, dof_names(model.dofs), run.stamps_ns)
+    x_d, x_hat = x_d[known], run.x_hat[known]
+    glitch = is_camera_glitch(x_d)
+    return float(glitch.mean()), float(np.mean(masked_r2(x_d, x_hat, ~glitch)))
+
+
 def draw(folder: Path, track: Track, recording: Recording, r2: dict[str, float]) -> list[Path]:
     """Picture of the run; returns the files written."""
     from emghand.report.figures import plot_tracking
@@ -115,7 +132,7 @@ def draw(folder: Path, track: Track, recording: Recording, r2: dict[str, float])
         notes={name: f"R² {value:.2f}" for name, value in r2.items()},
         periods=recording.periods,
         start_ns=track.start_ns,
-        title="Desired (x_d) and decoded (out_x_hat) movements, repetitions not seen in training",
+        title="Desired and decoded movements, not seen in training",
     )
     return [path]
 
@@ -144,7 +161,7 @@ def print_summary(rows: list[tuple[str, str]], result: Evaluation) -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table(title="x_hat on repetitions not seen in training", title_justify="left")
+    table = Table(title="x_hat on movements not seen in training", title_justify="left")
     table.add_column("DOF")
     lag = f"R², lag of {result.lag_s * 1e3:.0f} ms out"
     for heading in (lag, "R²", "RMSE", "unintended"):
