@@ -187,7 +187,7 @@ def _summarise(
     ]
     if data == "jhu":
         share, r2 = without_glitches(model, recording)
-        rows.insert(1, (f"without camera glitches ({share:.1%})", f"{r2:.3f}"))
+        rows.insert(1, (f"without angles below 20° ({share:.1%})", f"{r2:.3f}"))
     print_summary(rows, result)
     return {"lost": integrity["lost"]}
 

@@ -94,9 +94,11 @@ def read_jhu(
 
 
 def is_camera_glitch(x_d: Floats) -> NDArray[np.bool_]:
-    """Where a label of `read_jhu` is a glitch of the camera: an angle below 20 deg.
+    """Where a label of `read_jhu` is an angle below 20 deg.
 
-    No finger of this recording bends that far; the hand tracker jumps there for single images.
+    The rule by which results on this recording are given a second time. It is a blunt one: single
+    images in which the hand tracker jumps fall under it, but nine in ten of these labels lie in
+    runs of seconds and look like fingers that are fully bent.
     """
     return np.asarray(x_d) > 1.0 - GLITCH_DEG / 90.0
 
