@@ -27,8 +27,8 @@ from session_node.run import FinishedTrial, Outcome, PromptedRun
 from session_node.settings import SessionSettings
 
 ACTIVITIES = (
-    ("collect", CollectTrials, "/session/collect_trials"),
-    ("test", RunTest, "/session/run_test"),
+    ("collect", CollectTrials, "session/collect_trials"),
+    ("test", RunTest, "session/run_test"),
 )
 FEEDBACK_EVERY = 6
 JOIN_S = 3.0
@@ -53,10 +53,10 @@ class SessionNode(EmghandNode):
         self._prompts = 0
         self._heard_output = threading.Event()
 
-        self._x_d = self.create_publisher(JointState, "/task/x_d", qos.TICK)
-        self._states = self.create_publisher(SessionState, "/session/state", qos.STATE)
-        self._trials = self.create_publisher(TrialResult, "/session/trial", qos.EVENT)
-        self.create_subscription(JointState, "/decoder/out_x_hat", self._on_output, qos.TICK)
+        self._x_d = self.create_publisher(JointState, "task/x_d", qos.TICK)
+        self._states = self.create_publisher(SessionState, "session/state", qos.STATE)
+        self._trials = self.create_publisher(TrialResult, "session/trial", qos.EVENT)
+        self.create_subscription(JointState, "decoder/out_x_hat", self._on_output, qos.TICK)
         self.create_timer(1.0, self._steady.update)
         self._recorder = RecorderClient(self, self._settings.value.recorder)
         self._servers = [

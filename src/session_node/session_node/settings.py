@@ -32,7 +32,7 @@ class SessionSettings:
     decoder_wait: float = setting(
         3.0, "How long a test waits for the decoder's first output.", unit="s", low=0.0, high=60.0
     )
-    recorder: str = setting("/bag_recorder", "Name of the recorder node.", live=False)
+    recorder: str = setting("bag_recorder", "Name of the recorder node.", live=False)
 
     def __post_init__(self) -> None:
         check(self)
