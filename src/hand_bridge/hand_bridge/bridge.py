@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,11 +26,12 @@ from emghand_ros.parameters import SettingsParameters
 from hand_bridge.device import Hand
 from hand_bridge.local_stop import LocalStop, make_stop
 from hand_bridge.loop import HandLoop
-from hand_bridge.safety import SafetyCore, SafetySettings, State
+from hand_bridge.safety import Command, SafetyCore, SafetySettings, State
 
 COMMAND_TOPIC = "decoder/out_x_hat"
 ESTOP_TOPIC = "/estop"
 STATUS_PERIOD_S = 0.5
+REFUSAL_PERIOD_S = 0.1
 MAX_DETAIL = 160
 
 MakeHand = Callable[[Any, Sequence[str], Callable[[str], None]], Hand]
@@ -90,6 +92,7 @@ class HandBridge(EmghandNode):
         self._shown_revision = -1
         self._last_status = 0
         self._refused_before = 0
+        self._refusals_to_show = False
         self._ignored_resets = 0
         self._stops: list[LocalStop] = [make_stop(text) for text in self._settings.local_stop]
         for stop in self._stops:
@@ -141,8 +144,9 @@ class HandBridge(EmghandNode):
 
     def stop_safely(self) -> None:
         """Take the hand to rest, undisturbed by further signals, and end."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
         super().stop_safely()
         for stop in self._stops:
             stop.close()
@@ -155,8 +159,9 @@ class HandBridge(EmghandNode):
             self.core.clock_stepped()
         stamp = time_to_ns(message.header.stamp)
         age = self._map.to_ros(now) - stamp
-        sender = self._sender(info)
-        self.core.command(sender, message.name, message.position, stamp, age, now)
+        command = Command(self._sender(info), message.name, message.position, stamp, age)
+        if self.core.command(command, now) is not None:
+            self._refusals_to_show = True
 
     def _sender(self, info: dict[str, Any]) -> str:
         gid = info.get("publisher_gid")
@@ -223,8 +228,9 @@ class HandBridge(EmghandNode):
         if self.active and reading is not None:
             stamp = self.get_clock().now().to_msg()
             self._state.publish(dofs_to_ros(self._names, reading.position, stamp))
-        changed = self.core.revision != self._shown_revision
-        if changed or steady_ns() - self._last_status > STATUS_PERIOD_S * 1e9:
+        since = (steady_ns() - self._last_status) / 1e9
+        period = REFUSAL_PERIOD_S if self._refusals_to_show else STATUS_PERIOD_S
+        if self.core.revision != self._shown_revision or since > period:
             self._publish_status()
 
     def _publish_status(self) -> None:
@@ -239,6 +245,7 @@ class HandBridge(EmghandNode):
                 log.info(text)
         self._shown_revision = status.revision
         self._last_status = steady_ns()
+        self._refusals_to_show = False
         message = HandStatus()
         message.header.stamp = self.get_clock().now().to_msg()
         message.state = int(status.state)
