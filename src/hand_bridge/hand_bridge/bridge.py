@@ -95,8 +95,6 @@ class HandBridge(EmghandNode):
         self._refusals_to_show = False
         self._ignored_resets = 0
         self._stops: list[LocalStop] = [make_stop(text) for text in self._settings.local_stop]
-        for stop in self._stops:
-            stop.start(self.local_stop)
         self._state = self.create_publisher(JointState, "hand/state", qos.TICK)
         self._status = self.create_publisher(HandStatus, "hand/status", qos.LATCHED)
         self._subscribe()
@@ -104,6 +102,8 @@ class HandBridge(EmghandNode):
         self.create_service(Trigger, "~/reset_estop", self._on_reset)
         self.create_timer(1.0 / self._settings.state_rate, self._publish)
         self.create_timer(1.0, self._look_for_commander)
+        for stop in self._stops:
+            stop.start(self.local_stop)
 
     def _subscribe(self) -> None:
         self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.COMMAND)
