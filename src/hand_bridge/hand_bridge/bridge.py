@@ -93,10 +93,7 @@ class HandBridge(EmghandNode):
         self._last_status = 0
         self._refused_before = 0
         self._refusals_to_show = False
-        self._ignored_resets = 0
         self._stops: list[LocalStop] = [make_stop(text) for text in self._settings.local_stop]
-        for stop in self._stops:
-            stop.start(self.local_stop)
         self._state = self.create_publisher(JointState, "hand/state", qos.TICK)
         self._status = self.create_publisher(HandStatus, "hand/status", qos.LATCHED)
         self._subscribe()
@@ -104,6 +101,8 @@ class HandBridge(EmghandNode):
         self.create_service(Trigger, "~/reset_estop", self._on_reset)
         self.create_timer(1.0 / self._settings.state_rate, self._publish)
         self.create_timer(1.0, self._look_for_commander)
+        for stop in self._stops:
+            stop.start(self.local_stop)
 
     def _subscribe(self) -> None:
         self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.COMMAND)
@@ -185,11 +184,9 @@ class HandBridge(EmghandNode):
             self.core.ramp_in(steady_ns())
 
     def _on_estop(self, message: Bool) -> None:
-        if not message.data:
-            self._ignored_resets += 1
-            return
-        self.core.estop("topic /estop")
-        self._publish_status()
+        if message.data:
+            self.core.estop("topic /estop")
+            self._publish_status()
 
     def local_stop(self, reason: str) -> None:
         """Stop at once; may be called from any thread, publishes nothing itself."""
@@ -280,7 +277,6 @@ class HandBridge(EmghandNode):
             "accepted": status.accepted,
             "clipped": status.clipped,
             "refused": status.refused,
-            "estop_false_ignored": self._ignored_resets,
         }
         values |= {f"refused.{reason}": count for reason, count in status.refusals.items()}
         if self._loop is not None:
