@@ -134,6 +134,8 @@ def test_dry_run_and_show_args_start_nothing(write, tmp_path, capsys):
     assert "what: A number\n    default: 7" in capsys.readouterr().out
     assert main(["up", str(path), "what:=8", "--dry-run"]) == 0
     assert "-p x:=8" in capsys.readouterr().out
+    assert main(["up", "--dry-run", str(path), "--runner", "own", "what:=9"]) == 0
+    assert "-p x:=9" in capsys.readouterr().out
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -141,6 +143,9 @@ def test_mistakes_on_the_command_line_are_sentences(write, capsys):
     path = write("- node: {pkg: fake, exec: echo, name: one}")
     assert main(["up", str(path), "what=8"]) == 1
     assert "write NAME:=VALUE" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["up", str(path), "--nonsense"])
+    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
     assert main(["up", "nowhere"]) == 1
     assert "not found" in capsys.readouterr().err
 
