@@ -169,6 +169,8 @@ RICH = """
     - {name: s, value: "$(var n)", type: str}
     - {name: f, value: 1.5}
     - {name: b, value: "true"}
+    - {name: real, value: true}
+    - {name: ints, value: [1, 2]}
     - {name: text, value: $(var text)}
     - {name: names, value: [x, "y$(var n)"]}
     - {name: flow, value: "['a', 'b']"}
