@@ -10,12 +10,16 @@ from pathlib import Path
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from emghand_interfaces.srv import StartRecording, StopRecording
+from std_srvs.srv import Trigger
 
 from bag_tools.recording import Recording, check_space
 from emghand.errors import UserError
 from emghand.settings import check, setting
 from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
+
+SETTLE_S = 0.5
+"""From the start of a recording until every publisher that was there is heard."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,12 @@ class RecorderSettings:
     )
     min_free: float = setting(
         200.0, "Free space at which a recording is finished", unit="MB", low=0.0
+    )
+
+    snapshot_services: tuple[str, ...] = setting(
+        ("/feature_node/snapshot", "/decoder_node/snapshot"),
+        "Services (Trigger) called once after the start: a replay begins at the first snapshots",
+        live=False,
     )
 
     def __post_init__(self) -> None:
@@ -54,6 +64,11 @@ class BagRecorder(EmghandNode):
             start_parameter_services=False,
             use_global_arguments=False,
         )
+        self._snapshots = {
+            name: self.create_client(Trigger, name)
+            for name in self._settings.value.snapshot_services
+        }
+        self._to_ask: set[str] = set()
         self.create_service(StartRecording, "~/start", self._on_start)
         self.create_service(StopRecording, "~/stop", self._on_stop)
         self.create_timer(self._settings.value.discovery_period, self._follow_graph)
@@ -101,6 +116,7 @@ class BagRecorder(EmghandNode):
         check_space(path, self._settings.value.min_free)
         names = [self.resolve_topic_name(topic) for topic in topics]
         self._recording = Recording(self._ear, path, names, self.get_logger().warning)
+        self._to_ask = set(self._snapshots)
         text = f"recording {path}"
         self.get_logger().info(text)
         return text
@@ -147,8 +163,13 @@ class BagRecorder(EmghandNode):
         return response
 
     def _follow_graph(self) -> None:
-        if self._recording is not None:
-            self._recording.follow_graph()
+        if self._recording is None:
+            return
+        self._recording.follow_graph()
+        if self._recording.age_s > SETTLE_S:
+            for name in [n for n in self._to_ask if self._snapshots[n].service_is_ready()]:
+                self._to_ask.discard(name)
+                self._snapshots[name].call_async(Trigger.Request())
 
     def _check_disk(self) -> None:
         if self._recording is None:

@@ -63,6 +63,15 @@ def test_ctrl_c_ends_everything_at_once(write, number):
     assert seconds < 2.0
 
 
+def test_a_process_that_is_still_starting_ends_without_a_traceback(write):
+    with Up(write("- node: {pkg: fake, exec: late, name: one}")) as up:
+        up.wait_for("starting")
+        code, seconds = up.end()
+    assert code == 0
+    assert seconds < 2.0
+    assert not any("Traceback" in line or "SIGTERM" in line for line in up.lines)
+
+
 def test_a_process_that_ignores_signals_is_killed_within_five_seconds(write):
     with Up(write("- node: {pkg: fake, exec: stubborn, name: one}")) as up:
         up.wait_for("ready")
