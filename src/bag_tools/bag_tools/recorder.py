@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
 
 SETTLE_S = 0.5
-"""From the start of a recording until every publisher that was there is heard."""
+"""From the start of a recording, or of a node, until all its publishers are heard [s]."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class BagRecorder(EmghandNode):
             name: self.create_client(Trigger, name)
             for name in self._settings.value.snapshot_services
         }
-        self._to_ask: set[str] = set()
+        self._ready_since: dict[str, float] = {}
         self.create_service(StartRecording, "~/start", self._on_start)
         self.create_service(StopRecording, "~/stop", self._on_stop)
         self.create_timer(self._settings.value.discovery_period, self._follow_graph)
@@ -116,7 +118,7 @@ class BagRecorder(EmghandNode):
         check_space(path, self._settings.value.min_free)
         names = [self.resolve_topic_name(topic) for topic in topics]
         self._recording = Recording(self._ear, path, names, self.get_logger().warning)
-        self._to_ask = set(self._snapshots)
+        self._ready_since = dict.fromkeys(self._snapshots, math.inf)
         text = f"recording {path}"
         self.get_logger().info(text)
         return text
@@ -166,10 +168,16 @@ class BagRecorder(EmghandNode):
         if self._recording is None:
             return
         self._recording.follow_graph()
-        if self._recording.age_s > SETTLE_S:
-            for name in [n for n in self._to_ask if self._snapshots[n].service_is_ready()]:
-                self._to_ask.discard(name)
-                self._snapshots[name].call_async(Trigger.Request())
+        now = time.monotonic()
+        for name, since in list(self._ready_since.items()):
+            client = self._snapshots[name]
+            if not client.service_is_ready():
+                self._ready_since[name] = math.inf
+            elif since == math.inf:
+                self._ready_since[name] = now
+            elif now - since > SETTLE_S:
+                del self._ready_since[name]
+                client.call_async(Trigger.Request())
 
     def _check_disk(self) -> None:
         if self._recording is None:

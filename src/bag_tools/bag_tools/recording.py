@@ -95,7 +95,6 @@ class Recording:
         self._shared: set[str] = set()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._started = time.monotonic()
         self._writer = BagWriter(path)
         self.follow_graph()
         self._thread = threading.Thread(target=self._take_all, name="bag taker", daemon=True)
@@ -105,11 +104,6 @@ class Recording:
     def topics(self) -> list[str]:
         """Names of the topics that are recorded now."""
         return sorted(self._taps)
-
-    @property
-    def age_s(self) -> float:
-        """Time since the start [s]."""
-        return time.monotonic() - self._started
 
     @property
     def message_count(self) -> int:
