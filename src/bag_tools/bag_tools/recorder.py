@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from emghand_interfaces.srv import StartRecording, StopRecording
+from std_srvs.srv import Trigger
 
 from bag_tools.recording import Recording, check_space
 from emghand.errors import UserError
 from emghand.settings import check, setting
 from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
+
+SETTLE_S = 0.5
+"""From the start of a recording, or of a node, until all its publishers are heard [s]."""
+
+SPACING_S = 0.15
+"""Between two requests for a snapshot: several ticks [s]."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,13 @@ class RecorderSettings:
     )
     min_free: float = setting(
         200.0, "Free space at which a recording is finished", unit="MB", low=0.0
+    )
+
+    snapshot_services: tuple[str, ...] = setting(
+        ("/feature_node/snapshot", "/decoder_node/snapshot"),
+        "Services (Trigger), in the order of the signal path, called once they are there: a replay "
+        "begins at the first snapshots",
+        live=False,
     )
 
     def __post_init__(self) -> None:
@@ -54,6 +69,14 @@ class BagRecorder(EmghandNode):
             start_parameter_services=False,
             use_global_arguments=False,
         )
+        self._snapshots = {
+            name: self.create_client(Trigger, name)
+            for name in self._settings.value.snapshot_services
+        }
+        self._ready_since: dict[str, float] = {}
+        self._asked: set[str] = set()
+        self._to_ask: list[str] = []
+        self._last_asked = 0.0
         self.create_service(StartRecording, "~/start", self._on_start)
         self.create_service(StopRecording, "~/stop", self._on_stop)
         self.create_timer(self._settings.value.discovery_period, self._follow_graph)
@@ -101,6 +124,7 @@ class BagRecorder(EmghandNode):
         check_space(path, self._settings.value.min_free)
         names = [self.resolve_topic_name(topic) for topic in topics]
         self._recording = Recording(self._ear, path, names, self.get_logger().warning)
+        self._ready_since, self._asked, self._to_ask = {}, set(), []
         text = f"recording {path}"
         self.get_logger().info(text)
         return text
@@ -147,8 +171,23 @@ class BagRecorder(EmghandNode):
         return response
 
     def _follow_graph(self) -> None:
-        if self._recording is not None:
-            self._recording.follow_graph()
+        if self._recording is None:
+            return
+        self._recording.follow_graph()
+        self._ask_for_snapshots(time.monotonic())
+
+    def _ask_for_snapshots(self, now: float) -> None:
+        ready = [name for name, client in self._snapshots.items() if client.service_is_ready()]
+        self._ready_since = {name: self._ready_since.get(name, now) for name in ready}
+        settled = {name for name, since in self._ready_since.items() if now - since > SETTLE_S}
+        if settled - self._asked:
+            self._asked |= settled
+            self._to_ask = [name for name in self._snapshots if name in settled]
+        # One after the other: a snapshot is of use only where those before it in the path of the
+        # signal are older.
+        if self._to_ask and now - self._last_asked > SPACING_S:
+            self._last_asked = now
+            self._snapshots[self._to_ask.pop(0)].call_async(Trigger.Request())
 
     def _check_disk(self) -> None:
         if self._recording is None:

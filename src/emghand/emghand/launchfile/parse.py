@@ -108,7 +108,8 @@ class _Entity:
         value = self._content.pop(key, None)
         if value is None:
             return default
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             hint = " (write it in quotes)" if kind is str else ""
             raise LaunchError(f"{self.where}: {key} must not be {value!r}{hint}")
         return value

@@ -17,6 +17,7 @@ from emghand.launchfile.evaluate import Plan
 from emghand.launchfile.process import NodeProcess
 
 LINE_LIMIT = 2**20
+REPEAT_S = 0.25
 COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 
 
@@ -48,8 +49,9 @@ class _Child:
     async def _once(self, folder: Path) -> int:
         command = self.spec.command(folder)
         try:
-            # A session of its own: Ctrl-C in the terminal reaches the supervisor alone, which then
-            # asks every process once.
+            # A session of its own: Ctrl-C in the terminal reaches the supervisor alone. SIGINT is
+            # ignored until the process handles it, so that one that is still importing its modules
+            # does not die of it with a traceback.
             self.process = await asyncio.create_subprocess_exec(
                 *command,
                 env=_clean(self.spec.environment),
@@ -57,6 +59,7 @@ class _Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_ignore_sigint,
                 limit=LINE_LIMIT,
             )
         except OSError as error:
@@ -96,6 +99,10 @@ class _Child:
                 os.killpg(self.process.pid, number)
             else:
                 self.process.send_signal(number)
+
+
+def _ignore_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _clean(environment: dict[str, str]) -> dict[str, str]:
@@ -186,10 +193,22 @@ class Supervisor:
                 self._write(f"{number.name} to {names} after {late:.1f} s")
             if number is signal.SIGKILL:
                 killed = [child.spec.label for child in left]
-            for child in left:
-                child.send(number)
-            await asyncio.wait(tasks, timeout=patience)
+            await self._ask(left, number, tasks, patience)
         return killed
+
+    async def _ask(
+        self,
+        children: list[_Child],
+        number: signal.Signals,
+        tasks: list[asyncio.Task[None]],
+        patience: float,
+    ) -> None:
+        deadline = time.monotonic() + patience
+        while (left := deadline - time.monotonic()) > 0 and any(c.running for c in children):
+            for child in children:
+                child.send(number)
+            # Again and again: a process that was just starting did not hear it, see `_once`.
+            await asyncio.wait(tasks, timeout=min(left, REPEAT_S))
 
     def _prefixed(self, label: str, colour: int | None) -> Callable[[str], None]:
         prefix = f"[{label}] "

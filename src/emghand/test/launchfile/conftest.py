@@ -43,6 +43,15 @@ print("ready", flush=True)
 time.sleep(60)
 """
 
+LATE = """\
+#!{python}
+import signal, sys, time
+print("starting", flush=True)
+time.sleep(1.0)
+signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+time.sleep(60)
+"""
+
 BRIEF = """\
 #!{python}
 import os, sys
@@ -56,7 +65,7 @@ sys.exit(int(os.environ.get("BRIEF_CODE", "0")))
 
 @pytest.fixture
 def prefix(tmp_path, monkeypatch):
-    """An installed package `fake` with four executables."""
+    """An installed package `fake` with its executables."""
     root = tmp_path / "prefix"
     marker = root / "share/ament_index/resource_index/packages/fake"
     marker.parent.mkdir(parents=True)
@@ -65,7 +74,7 @@ def prefix(tmp_path, monkeypatch):
     library = root / "lib/fake"
     library.mkdir(parents=True)
     for name, text in {
-        "echo": ECHO, "steady": STEADY, "stubborn": STUBBORN, "brief": BRIEF
+        "echo": ECHO, "steady": STEADY, "stubborn": STUBBORN, "brief": BRIEF, "late": LATE
     }.items():  # fmt: skip
         path = library / name
         path.write_text(text.format(python=sys.executable))

@@ -63,6 +63,15 @@ def test_ctrl_c_ends_everything_at_once(write, number):
     assert seconds < 2.0
 
 
+def test_a_process_that_is_still_starting_ends_without_a_traceback(write):
+    with Up(write("- node: {pkg: fake, exec: late, name: one}")) as up:
+        up.wait_for("starting")
+        code, seconds = up.end()
+    assert code == 0
+    assert seconds < 2.0
+    assert not any("Traceback" in line or "SIGTERM" in line for line in up.lines)
+
+
 def test_a_process_that_ignores_signals_is_killed_within_five_seconds(write):
     with Up(write("- node: {pkg: fake, exec: stubborn, name: one}")) as up:
         up.wait_for("ready")
@@ -134,6 +143,8 @@ def test_dry_run_and_show_args_start_nothing(write, tmp_path, capsys):
     assert "what: A number\n    default: 7" in capsys.readouterr().out
     assert main(["up", str(path), "what:=8", "--dry-run"]) == 0
     assert "-p x:=8" in capsys.readouterr().out
+    assert main(["up", "--dry-run", str(path), "--runner", "own", "what:=9"]) == 0
+    assert "-p x:=9" in capsys.readouterr().out
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -141,6 +152,9 @@ def test_mistakes_on_the_command_line_are_sentences(write, capsys):
     path = write("- node: {pkg: fake, exec: echo, name: one}")
     assert main(["up", str(path), "what=8"]) == 1
     assert "write NAME:=VALUE" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["up", str(path), "--nonsense"])
+    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
     assert main(["up", "nowhere"]) == 1
     assert "not found" in capsys.readouterr().err
 
@@ -164,6 +178,8 @@ RICH = """
     - {name: s, value: "$(var n)", type: str}
     - {name: f, value: 1.5}
     - {name: b, value: "true"}
+    - {name: real, value: true}
+    - {name: ints, value: [1, 2]}
     - {name: text, value: $(var text)}
     - {name: names, value: [x, "y$(var n)"]}
     - {name: flow, value: "['a', 'b']"}

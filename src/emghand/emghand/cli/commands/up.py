@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", help="launch file, or its name: live, collect, replay")
     parser.add_argument("arguments", nargs="*", metavar="NAME:=VALUE", help="launch arguments")
+    parser.set_defaults(interleaved="arguments")
     parser.add_argument("--show-args", action="store_true", help="list the arguments and stop")
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would run, start nothing"
