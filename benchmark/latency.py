@@ -236,7 +236,7 @@ def row(name: str, values: np.ndarray, budget: tuple[float, float | None]) -> st
 
 def main() -> None:
     """Print the table."""
-    from emghand_ros.testing import isolate
+    from emghand.client.domain import claim_domain
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each measurement")
@@ -252,7 +252,7 @@ def main() -> None:
     elif args.role == "receive":
         receive(args.topic, args.seconds, args.bridge)
     else:
-        isolate()
+        claim_domain()
         print(f"{'latency [ms]':36} {'p50':>8} {'p99':>8} {'max':>8}   {'budget':12}")
         print(row("one hop at 1 kHz", measure_hop(args.seconds), (0.5, None)), flush=True)
         with tempfile.TemporaryDirectory() as folder:

@@ -99,13 +99,13 @@ def watch(seconds: float, processes: dict[str, subprocess.Popen[str]]) -> list[s
 
 def main() -> None:
     """Print the tables."""
-    from emghand_ros.testing import isolate
+    from emghand.client.domain import claim_domain
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     args = parser.parse_args()
     print(f"import of decoder_node, without rclpy: {import_time():.2f} s (budget 1 s)")
-    isolate()
+    claim_domain()
     with tempfile.TemporaryDirectory() as folder:
         commands = node_commands(Path(folder))
         processes = {name: start_node(*command) for name, command in commands.items()}

@@ -14,10 +14,11 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import Float64, String
 
 from bag_tools.recorder import BagRecorder
+from emghand.client.domain import claim_domain
 from emghand.storage.bags import BagReader, read_recording
 from emghand.storage.bags.repair import is_playable
 from emghand_ros import conversions, qos
-from emghand_ros.testing import Graph, isolate, wait_until
+from emghand_ros.testing import Graph, wait_until
 
 pytestmark = pytest.mark.ros
 
@@ -160,7 +161,7 @@ def test_too_little_space_refuses_to_start(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_the_bag(tmp_path, number):
-    isolate()
+    claim_domain()
     command = [sys.executable, "-m", "bag_tools.recorder", "--ros-args", "-p", f"uri:={tmp_path}/b"]
     process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.PIPE, text=True)
     try:

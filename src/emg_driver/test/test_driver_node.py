@@ -1,4 +1,3 @@
-import random
 import threading
 import time
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
 from emg_driver.node import EmgDriver  # noqa: E402
+from emghand.client.domain import claim_domain  # noqa: E402
 from emghand.errors import UserError  # noqa: E402
 from emghand_ros import qos  # noqa: E402
 from emghand_ros.conversions import emg_from_ros, time_to_ns  # noqa: E402
@@ -51,7 +51,7 @@ class Listener:
 def graph(monkeypatch):
     monkeypatch.setenv("ROS_PYTHON_CHECK_FIELDS", "1")
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=random.randint(1, 101))
+    rclpy.init(context=context, domain_id=claim_domain())
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     node = rclpy.create_node("listener", context=context)
     executor.add_node(node)

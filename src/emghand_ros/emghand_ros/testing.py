@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -15,18 +13,11 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
+from emghand.client.domain import claim_domain
 from emghand_ros.node import make_executor, spin
 
 NodeT = TypeVar("NodeT", bound=Node)
 TIMEOUT_S = 10.0
-
-
-def isolate() -> int:
-    """Choose a random ROS domain on this machine, for this process and its children."""
-    domain = random.SystemRandom().randint(1, 101)
-    os.environ["ROS_DOMAIN_ID"] = str(domain)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    return domain
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = TIMEOUT_S) -> None:
@@ -44,7 +35,8 @@ class Graph:
     Parameters
     ----------
     isolated : bool
-        The process is in a domain of its own already, see `isolate`.
+        The process is in a domain of its own already: it has called
+        `emghand.client.domain.claim_domain`.
 
     Examples
     --------
@@ -57,7 +49,7 @@ class Graph:
 
     def __enter__(self) -> Graph:
         if not self._isolated:
-            isolate()
+            claim_domain()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.executor = make_executor()
         self._stop = threading.Event()

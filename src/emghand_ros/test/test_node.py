@@ -10,10 +10,11 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
+from emghand.client.domain import claim_domain
 from emghand.errors import UserError
 from emghand_ros import qos
 from emghand_ros.node import FAILURE, SUCCESS, EmghandNode
-from emghand_ros.testing import Graph, isolate, wait_until
+from emghand_ros.testing import Graph, wait_until
 
 pytestmark = pytest.mark.ros
 
@@ -138,7 +139,7 @@ sys.exit(run([Worker]))
 
 
 def run_worker(work="", *args):
-    isolate()
+    claim_domain()
     return subprocess.Popen(
         [sys.executable, "-c", RUN.format(work=work), *args],
         stdout=subprocess.PIPE,

@@ -1,4 +1,3 @@
-import random
 import threading
 import time
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
+from emghand.client.domain import claim_domain  # noqa: E402
 from emghand_ros import qos  # noqa: E402
 from emghand_ros.conversions import time_to_ns  # noqa: E402
 from glove_driver.node import GloveDriver  # noqa: E402
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ros
 def graph(monkeypatch):
     monkeypatch.setenv("ROS_PYTHON_CHECK_FIELDS", "1")
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=random.randint(1, 101))
+    rclpy.init(context=context, domain_id=claim_domain())
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     node = rclpy.create_node("listener", context=context)
     executor.add_node(node)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import random
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ NAMES = [f"{n}_flex" for n in ("thumb", "index", "middle", "ring", "little", "wr
 COMMANDER = """
 import sys, time, rclpy
 from sensor_msgs.msg import JointState
+from emghand.client.domain import claim_domain
 from emghand_ros import qos
 rclpy.init()
 node = rclpy.create_node("commander")
@@ -242,12 +241,8 @@ class Bench:
 
 @pytest.fixture(scope="module", autouse=True)
 def own_domain() -> Iterator[None]:
-    before = os.environ.get("ROS_DOMAIN_ID")
-    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
+    claim_domain()
     yield
-    os.environ.pop("ROS_DOMAIN_ID")
-    if before is not None:
-        os.environ["ROS_DOMAIN_ID"] = before
 
 
 def start_bridge(kind: str, **parameters: object) -> Process:

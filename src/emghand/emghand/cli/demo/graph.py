@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -18,12 +17,6 @@ STOP_S = 8.0
 def emghand(*arguments: object) -> list[str]:
     """Command line of `emghand` with these arguments."""
     return [sys.executable, "-m", "emghand.cli.main", *map(str, arguments)]
-
-
-def own_domain() -> None:
-    """Move this process and its children to a ROS domain of their own, on this machine only."""
-    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 
 class BackgroundGraph:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from emghand.cli.demo.graph import BackgroundGraph, emghand, own_domain
+from emghand.cli.demo.graph import BackgroundGraph, emghand
 from emghand.cli.demo.summary import (
     draw,
     film,
@@ -20,6 +20,7 @@ from emghand.cli.demo.summary import (
     read_track,
     without_glitches,
 )
+from emghand.client.domain import claim_domain
 from emghand.errors import UserError
 
 LAUNCH_FILE = Path("launch/live.launch.yaml")
@@ -54,7 +55,7 @@ def run_demo(data: str, output: Path, *, video: bool = True) -> int:
         raise UserError(f"{LAUNCH_FILE} is not here: run the demo in the workspace's folder")
     folder = _new_folder(output / data)
     started = time.monotonic()
-    own_domain()
+    claim_domain()
     bag, model = (_synthetic if data == "synthetic" else _jhu)(folder)
     console.rule("Check and look", align="left")
     _step("replay-check", bag)
