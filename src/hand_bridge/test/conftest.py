@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emghand.client.domain import claim_domain
+
 NAMES = [f"{n}_flex" for n in ("thumb", "index", "middle", "ring", "little", "wrist")]
 
 COMMANDER = """
 import sys, time, rclpy
 from sensor_msgs.msg import JointState
-from emghand.client.domain import claim_domain
 from emghand_ros import qos
 rclpy.init()
 node = rclpy.create_node("commander")
