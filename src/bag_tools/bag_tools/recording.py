@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
@@ -172,13 +171,15 @@ class Recording:
                 with self._lock:
                     for tap in self._taps.values():
                         self._take(tap)
-            except (rclpy_implementation.InvalidHandle, rclpy_implementation.RCLError) as error:
-                self._failure = f"messages can no longer be taken: {error}"
+            except Exception as error:
+                # Whatever it is: a thread that dies unseen would be a recording that loses all.
+                self._failure = f"messages can no longer be taken: {error!r}"
                 return
 
     def _take(self, tap: _Tap) -> None:
         name, message_type = tap.topic.name, tap.subscription.msg_type
-        with tap.subscription.handle as handle:
+        handle = tap.subscription.handle
+        with handle:
             # Bounded: a flood on one topic must not keep the others waiting.
             for _ in range(DEEP):
                 taken = handle.take_message(message_type, True)
