@@ -84,16 +84,16 @@ class DecoderNode(EmghandNode):
         self._raw_message = JointState()
         self._timing_message = TickTiming()
 
-        self._outs = self.create_publisher(JointState, "/decoder/out_x_hat", qos.TICK)
-        self._raws = self.create_publisher(JointState, "/decoder/x_hat", qos.TICK)
-        self._timings = self.create_publisher(TickTiming, "/decoder/timing", qos.TICK)
-        self._models = self.create_publisher(ModelInfo, "/decoder/model", qos.LATCHED)
-        self._journal = Journal(self, "/decoder")
+        self._outs = self.create_publisher(JointState, "decoder/out_x_hat", qos.TICK)
+        self._raws = self.create_publisher(JointState, "decoder/x_hat", qos.TICK)
+        self._timings = self.create_publisher(TickTiming, "decoder/timing", qos.TICK)
+        self._models = self.create_publisher(ModelInfo, "decoder/model", qos.LATCHED)
+        self._journal = Journal(self, "decoder")
         self.create_service(LoadModel, "~/load_model", self._on_load_model)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(Trigger, "~/snapshot", self._on_snapshot)
-        self.create_subscription(FeatureInfo, "/features/info", self._on_info, qos.LATCHED)
-        self.create_subscription(FeatureFrame, "/features", self._on_features, qos.TICK)
+        self.create_subscription(FeatureInfo, "features/info", self._on_info, qos.LATCHED)
+        self.create_subscription(FeatureFrame, "features", self._on_features, qos.TICK)
 
     def configure(self) -> None:
         """Load the model of the parameter `model`."""
@@ -241,7 +241,7 @@ class DecoderNode(EmghandNode):
         self._heard = time.monotonic()
         self._fault = decoded.fault or ("" if decoded.out_x_hat is not None else "output")
         if decoded.x_hat is None or decoded.out_x_hat is None:
-            self._journal.event(PipelineEvent.FAULT, tick, fault=self._fault)
+            self._journal.event(PipelineEvent.FAULT, tick, fault=self._fault, quality=frame.quality)
             return
         stamp = frame.header.stamp
         out, raw = self._out_message, self._raw_message

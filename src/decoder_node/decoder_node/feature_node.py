@@ -59,6 +59,7 @@ class FeatureNode(EmghandNode):
         self._stream: Stream | None = None
         self._pipeline: FeaturePipeline | None = None
         self._started = False
+        self._frame_id = ""
         self._envelope = Envelope(0, 1)
         self._tick = -1
         self._quality = Quality.OK
@@ -69,13 +70,13 @@ class FeatureNode(EmghandNode):
         self._heard = 0.0
         self._shown = (time.monotonic(), 0)
 
-        self._features = self.create_publisher(FeatureFrame, "/features", qos.TICK)
-        self._infos = self.create_publisher(FeatureInfo, "/features/info", qos.LATCHED)
-        self._envelopes = self.create_publisher(EmgEnvelope, "/emg/envelope", qos.SLOW)
-        self._journal = Journal(self, "/features")
+        self._features = self.create_publisher(FeatureFrame, "features", qos.TICK)
+        self._infos = self.create_publisher(FeatureInfo, "features/info", qos.LATCHED)
+        self._envelopes = self.create_publisher(EmgEnvelope, "emg/envelope", qos.SLOW)
+        self._journal = Journal(self, "features")
         self.create_service(Trigger, "~/snapshot", self._on_snapshot)
-        self.create_subscription(EmgInfo, "/emg/info", self._on_info, qos.LATCHED)
-        self.create_subscription(EmgFrame, "/emg/raw", self._on_frame, qos.EMG)
+        self.create_subscription(EmgInfo, "emg/info", self._on_info, qos.LATCHED)
+        self.create_subscription(EmgFrame, "emg/raw", self._on_frame, qos.EMG)
 
     def activate(self) -> None:
         """Start with a fresh pipeline when the stream is known already."""
@@ -121,6 +122,17 @@ class FeatureNode(EmghandNode):
         self._pipeline = pipeline
         self._started = False
 
+    def _change_stream(self, frame_id: str) -> None:
+        # Frames and descriptions travel on different topics. A driver that names the stream in
+        # every frame tells when the first frame of a new one overtook its description, or when
+        # the last frame of the old one came after it.
+        assert self._stream is not None
+        if frame_id == self._stream.stream:
+            self._open(self._stream)
+        else:
+            self._pipeline = None
+            self._started = False
+
     def _start(self, first_sample: int) -> None:
         assert self._stream is not None
         self._journal.event(
@@ -135,6 +147,8 @@ class FeatureNode(EmghandNode):
         self._started = True
 
     def _on_frame(self, frame: EmgFrame) -> None:
+        if self._started and frame.header.frame_id != self._frame_id:
+            self._change_stream(frame.header.frame_id)
         pipeline = self._pipeline
         if pipeline is None:
             self._counts["early"] += 1
@@ -151,6 +165,7 @@ class FeatureNode(EmghandNode):
         block = Block(frame.first_sample, time_to_ns(frame.header.stamp), samples)
         if not self._started:
             self._start(block.first_sample)
+            self._frame_id = frame.header.frame_id
         ticks = pipeline.push(samples, block.first_sample)
         for tick in ticks:
             stamp = ns_to_time(sample_stamp_ns(block, tick.last_sample, pipeline.rate))

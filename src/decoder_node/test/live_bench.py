@@ -145,6 +145,10 @@ class Bench:
             )
         )
 
+    @staticmethod
+    def frame(stream, block):
+        return emg_to_ros(block.samples, block.first_sample, 0, block.stamp_ns, stream.stream)
+
     def play(self, recording, describe=True):
         """Feed a recording; returns when the features of its last tick were heard."""
         stream = recording.stream
@@ -155,9 +159,7 @@ class Bench:
         # No more at once than the depth of the queues: 100 ticks are 1.6 s of EMG.
         for i in range(0, len(recording.blocks), 100):
             for block in recording.blocks[i : i + 100]:
-                self.frames.publish(
-                    emg_to_ros(block.samples, block.first_sample, 0, block.stamp_ns, stream.device)
-                )
+                self.frames.publish(self.frame(stream, block))
             end = block.first_sample + len(block.samples)
             wait_until(
                 lambda end=end: (

@@ -8,13 +8,11 @@ from emghand_interfaces.msg import FeatureFrame, StateSnapshot
 from live_bench import detail, make_model, make_recording, make_stream, skip_blocks
 from rclpy.parameter import Parameter
 
-from decoder_node.decoder_node import DecoderNode
 from decoder_node.journal import SETTLE_S
 from emghand.control.settings import OutputSettings
 from emghand.pipeline import DecoderPipeline, Pipeline
 from emghand.storage.recording import Block
 from emghand_ros import qos
-from emghand_ros.conversions import emg_to_ros
 from emghand_ros.testing import wait_until
 
 pytestmark = pytest.mark.ros
@@ -74,12 +72,31 @@ def test_a_new_stream_starts_both_pipelines_afresh(bench):
     assert [e.tick for e in bench.events("/decoder/event", "start")] == [18, 18]
 
 
+def test_frames_and_their_description_may_arrive_in_any_order(bench):
+    model = make_model()
+    old, new = make_recording(1.0), make_recording(1.5, seed=5, stream=make_stream("test-2"))
+    bench.start(model)
+    bench.play(old)
+    for block in new.blocks[:3]:
+        bench.frames.publish(bench.frame(new.stream, block))
+    wait_until(lambda: bench.feature_node._counts["early"] == 3, "early frames to be passed over")
+    bench.describe(new.stream)
+    wait_until(lambda: len(bench.heard["/features/info"]) == 2, "the new description")
+    late = dataclasses.replace(old.blocks[-1], first_sample=1008)
+    bench.frames.publish(bench.frame(old.stream, late))
+    rest = dataclasses.replace(new, blocks=new.blocks[3:])
+    bench.play(rest, describe=False)
+    expected = Pipeline(model, new.stream).run(rest)
+    _, heard = bench.series("/decoder/out_x_hat")
+    assert heard[-len(expected.ticks) :].tobytes() == expected.out_x_hat.tobytes()
+
+
 def test_a_frame_with_other_channels_is_refused_and_shown(bench):
     model, recording = make_model(), make_recording(1.0)
     bench.start(model)
     bench.play(recording)
     narrow = Block(recording.blocks[-1].first_sample + 16, 0, np.zeros((16, 3), np.float32))
-    bench.frames.publish(emg_to_ros(narrow.samples, narrow.first_sample, 0, 0, "test"))
+    bench.frames.publish(bench.frame(recording.stream, narrow))
     wait_until(lambda: bench.events("/features/event", "fault"), "the refusal")
     fault = bench.events("/features/event", "fault")[0]
     assert "3 channels" in detail(fault)["reason"]
@@ -211,14 +228,6 @@ def test_the_output_filters_come_from_the_parameters_when_asked_for(bench):
     assert list(bench.decoder_node.get_parameter("output.speed_limit").value) == [1.5]
     bench.play(make_recording(1.0))
     assert detail(bench.events("/decoder/event", "start")[0])["output"]["speed_limit"] == [1.5]
-
-
-def test_a_missing_model_stops_the_configuration_with_a_sentence(bench):
-    node = bench.graph.add(
-        DecoderNode(parameter_overrides=[Parameter("model", value="/nowhere.emgmodel")])
-    )
-    assert not bench.graph.call(node.start)
-    assert "/nowhere.emgmodel" in node.failure
 
 
 def test_a_replay_from_any_snapshot_gives_the_same_bits(bench):

@@ -45,3 +45,7 @@ class RosSteadyMap:
     def to_ros(self, steady: int) -> int:
         """ROS time in nanoseconds of a steady time in nanoseconds."""
         return steady + self._offset
+
+    def to_steady(self, ros: int) -> int:
+        """Steady time in nanoseconds of a ROS time in nanoseconds."""
+        return ros - self._offset

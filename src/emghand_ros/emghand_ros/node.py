@@ -97,42 +97,42 @@ class EmghandNode(LifecycleNode):
         """
         if self.active:
             self.active = False
-            self._run(self.deactivate)
-        self._run(self.cleanup)
+            self._transition(self.deactivate)
+        self._transition(self.cleanup)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `configure`."""
-        return self._run(self.configure)
+        return self._transition(self.configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `activate`."""
         super().on_activate(state)
-        result = self._run(self.activate)
+        result = self._transition(self.activate)
         self.active = result is SUCCESS
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `deactivate`."""
         self.active = False
-        result = self._run(self.deactivate)
+        result = self._transition(self.deactivate)
         super().on_deactivate(state)
         return result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `cleanup`."""
-        return self._run(self.cleanup)
+        return self._transition(self.cleanup)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Deactivate and clean up."""
         if self.active:
             self.on_deactivate(state)
-        return self._run(self.cleanup)
+        return self._transition(self.cleanup)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Fall back to unconfigured after an error."""
-        return self._run(self.cleanup)
+        return self._transition(self.cleanup)
 
-    def _run(self, step: Callable[[], None]) -> TransitionCallbackReturn:
+    def _transition(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         # rclpy swallows what a transition callback raises, without a line in the log.
         try:
             step()
@@ -202,8 +202,22 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-def run(makers: Sequence[Callable[[], EmghandNode]], args: Sequence[str] | None = None) -> int:
+def run(
+    makers: Sequence[Callable[[], EmghandNode]],
+    args: Sequence[str] | None = None,
+    executor_type: Callable[[], rclpy.executors.Executor] = make_executor,
+) -> int:
     """Run one or several nodes in this process until SIGINT, SIGTERM or the context ends.
+
+    Parameters
+    ----------
+    makers : sequence of callable
+        Each makes one node.
+    args : sequence of str, optional
+        ROS arguments; default: those of the command line.
+    executor_type : callable
+        Makes the executor. Nodes whose callbacks ask for the message info need
+        `SingleThreadedExecutor`: the EventsExecutor of Kilted ends with a SystemError there.
 
     Returns
     -------
@@ -220,7 +234,7 @@ def run(makers: Sequence[Callable[[], EmghandNode]], args: Sequence[str] | None 
         return 1
     with context:
         try:
-            executor = make_executor()
+            executor = executor_type()
             for make in makers:
                 nodes.append(make())
                 executor.add_node(nodes[-1])

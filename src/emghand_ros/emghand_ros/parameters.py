@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import dataclasses
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -48,6 +49,13 @@ def _descriptor(item: dataclasses.Field) -> ParameterDescriptor:
             FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)
         ]
     return result
+
+
+def _as_tuple(value: Any) -> Any:
+    # An empty list in a YAML file arrives as a parameter without a value.
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list | tuple | array.array) else value
 
 
 class SettingsParameters(Generic[T]):
@@ -99,8 +107,7 @@ class SettingsParameters(Generic[T]):
                 )
             except ParameterException as error:
                 raise SettingsError(f"parameter {self._prefix}{item.name}: {error}") from error
-            value = parameter.value
-            values[item.name] = tuple(value) if is_list and value is not None else value
+            values[item.name] = _as_tuple(parameter.value) if is_list else parameter.value
         try:
             self.value: T = from_mapping(cls, values)
         except SettingsError as error:
@@ -114,7 +121,7 @@ class SettingsParameters(Generic[T]):
             name = parameter.name.removeprefix(self._prefix)
             if parameter.name.startswith(self._prefix) and name in names:
                 is_list = isinstance(getattr(self.value, name), tuple)
-                changed[name] = tuple(parameter.value) if is_list else parameter.value
+                changed[name] = _as_tuple(parameter.value) if is_list else parameter.value
         if not changed:
             return SetParametersResult(successful=True)
         try:

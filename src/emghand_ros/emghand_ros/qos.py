@@ -43,8 +43,21 @@ EVENT = _keep_last(1000)
 LATCHED = _keep_last(1, latched=True)
 """Infos and states: a late joiner gets the last one."""
 
+STATE = _keep_last(5, latched=True)
+"""States that change in quick succession: a reader may fall 5 changes behind. A late joiner gets
+the last one, or up to 5 when it asks for a depth above 1."""
+
 SNAPSHOT = _keep_last(4)
 """State snapshots of up to some 100 kB: one in 5 s and a few on request."""
+
+ANY_WRITER = QoSProfile(
+    history=QoSHistoryPolicy.KEEP_LAST,
+    depth=10,
+    reliability=QoSReliabilityPolicy.BEST_EFFORT,
+    durability=QoSDurabilityPolicy.VOLATILE,
+)
+"""Matches every writer, whatever it offers. Beside a reliable subscription to the same topic, for
+an emergency stop: a reader that asks for more than the writer offers gets nothing at all."""
 
 SLOW = _keep_last(60)
 """Plots and diagnostics at no more than 30 Hz: 30 /s x 2 s."""

@@ -41,14 +41,23 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = TIME
 class Graph:
     """Nodes in a domain of their own, spun by one thread as `emghand_ros.node.run` would.
 
+    Parameters
+    ----------
+    isolated : bool
+        The process is in a domain of its own already, see `isolate`.
+
     Examples
     --------
     >>> with Graph() as graph:  # doctest: +SKIP
     ...     node = graph.add(FeatureNode())
     """
 
+    def __init__(self, *, isolated: bool = False) -> None:
+        self._isolated = isolated
+
     def __enter__(self) -> Graph:
-        isolate()
+        if not self._isolated:
+            isolate()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.executor = make_executor()
         self._stop = threading.Event()
@@ -65,11 +74,13 @@ class Graph:
     ) -> None:
         self._stop.set()
         self._thread.join(TIMEOUT_S)
-        for node in self._nodes:
-            if hasattr(node, "stop_safely"):
-                node.stop_safely()
-            node.destroy_node()
-        rclpy.shutdown()
+        try:
+            for node in self._nodes:
+                if hasattr(node, "stop_safely"):
+                    node.stop_safely()
+                node.destroy_node()
+        finally:
+            rclpy.shutdown()
 
     def add(self, node: NodeT) -> NodeT:
         """Add a node to the executor."""

@@ -84,6 +84,8 @@ def test_a_bad_value_given_at_start_names_the_parameter(make_node, name, value):
         ("slow", 5.0, "range"),
         ("slow", "x", "expected float"),
         ("gains", [-1.0], "below the minimum"),
+        ("gains", 1.0, "expected a list, got 1.0"),
+        ("gains", "off", "expected a list, got 'off'"),
         ("mode", "c", "choose from: a, b"),
         ("fast", 0.5, "slow: must not be above fast"),
         ("device", "y", "read-only"),

@@ -151,7 +151,10 @@ class _Builder:
         self.n = len(dofs)
         self.low = np.array([d.low for d in dofs])
         self.high = np.array([d.high for d in dofs])
-        self.locked = np.array(self._values("lock"), dtype=np.bool_)
+        own = np.array(self._values("lock"), dtype=np.bool_)
+        self.source = self._sources(own)
+        # A DOF that is tied to a locked one is held with it.
+        self.locked = own[self.source]
 
     def stages(self) -> list[_Stage]:
         """Filters in the configured order."""
@@ -180,7 +183,8 @@ class _Builder:
             index = np.array([i for i in range(self.n) if kinds[i] == kind])
             yield kind, _ALL if len(index) == self.n else index, index
 
-    def _gain(self) -> Iterator[_Stage]:
+    def _sources(self, locked: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Number of the DOF whose value each DOF takes."""
         tie = self._values("tie")
         source = np.arange(self.n)
         for i, name in enumerate(tie):
@@ -193,12 +197,17 @@ class _Builder:
                 raise SettingsError(
                     f"tie: {self.names[i]} must copy a DOF that is not tied itself, not {name}"
                 )
+            if locked[i]:
+                raise SettingsError(f"tie: {self.names[i]} is locked, it cannot copy {name} too")
+        return source
+
+    def _gain(self) -> Iterator[_Stage]:
         gain = filters.Gain(
             self._array("gain_positive"),
             self._array("gain_negative"),
-            source,
             self.locked,
             self._array("lock_value"),
+            self.source,
         )
         yield _Stage("gain", gain, _ALL)
 

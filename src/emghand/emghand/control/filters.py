@@ -74,36 +74,36 @@ class Holding:
 
 
 class Gain(Stateless):
-    """Gain per direction, then ties, then locks.
+    """Gain per direction, then locks, then ties.
 
     Parameters
     ----------
     positive, negative : ndarray, shape (n,)
         Gain of values above and below 0.
-    source : ndarray of int, shape (n,)
-        Index of the DOF whose value is taken: its own, or that of the DOF it is tied to.
     locked : ndarray of bool, shape (n,)
     lock_value : ndarray, shape (n,)
+    source : ndarray of int, shape (n,)
+        Index of the DOF whose value is taken: its own, or that of the DOF it is tied to.
     """
 
     def __init__(
         self,
         positive: Floats,
         negative: Floats,
-        source: NDArray[np.int64],
         locked: NDArray[np.bool_],
         lock_value: Floats,
+        source: NDArray[np.int64],
     ) -> None:
         self._positive = positive
         self._negative = negative
-        self._source = source
         self._locked = locked
         self._lock_value = lock_value
+        self._source = source
 
     def step(self, x: Floats) -> Floats:
         """One tick."""
-        y = np.where(x >= 0.0, x * self._positive, x * self._negative)[self._source]
-        return np.where(self._locked, self._lock_value, y)
+        y = np.where(x >= 0.0, x * self._positive, x * self._negative)
+        return np.where(self._locked, self._lock_value, y)[self._source]
 
 
 class Latch(Holding):

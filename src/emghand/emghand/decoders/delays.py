@@ -12,7 +12,10 @@ from emghand.errors import UserError
 Floats = NDArray[np.float64]
 
 MAX_DELAY = 1000
-"""Longest delay [ticks]; it bounds the memory a model file can ask for."""
+"""Longest delay [ticks]."""
+
+MAX_HELD = 2**24
+"""Most numbers a delay line holds: it bounds the memory that a model file can ask for."""
 
 
 def same_segment(segments: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -61,6 +64,8 @@ class DelayLine:
             raise UserError(f"delays: must ascend, got {delays!r}")
         if delays and not 1 <= delays[0] <= delays[-1] <= MAX_DELAY:
             raise UserError(f"delays: must lie between 1 and {MAX_DELAY} ticks, got {delays!r}")
+        if delays and (delays[-1] + 1) * n_features > MAX_HELD:
+            raise UserError(f"delays: {delays[-1]} ticks of {n_features} features are too many")
         self._delays = delays
         self._ring = np.zeros((delays[-1] + 1 if delays else 0, n_features))
         self._count = 0

@@ -105,7 +105,11 @@ class KalmanDecoder(Decoder):
             joined = follows & np.concatenate([[False], ~out[:-1]])
             model = _Model(Z[~out], X[~out], joined[~out])
             for i, process_gain in enumerate(gains):
-                F, K, c = model.steady_state(process_gain)
+                try:
+                    F, K, c = model.steady_state(process_gain)
+                except UserError:
+                    error[i] = np.inf
+                    continue
                 driven = Z[out] @ K.T + c
                 x = np.zeros(X.shape[1])
                 for u, target, goes_on in zip(driven, X[out], follows[out], strict=True):

@@ -1,1 +1,1 @@
-"""Metrics and cross-validation."""
+"""Measures, cross-validation, and models on recordings."""

@@ -21,7 +21,10 @@ Floats = NDArray[np.float64]
 class Predictor(Protocol):
     """What cross-validation asks of a fitted decoder."""
 
-    lag_s: float
+    @property
+    def lag_s(self) -> float:
+        """By how much the features follow `x_d` in the training part [s]."""
+        ...
 
     def predict(self, dataset: Dataset) -> Floats:
         """`x_hat` of every row, shape (m, n_dofs)."""

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from emghand.errors import UserError
 from emghand.signal.channels import Montage
-from emghand.signal.features import FeatureVector, HopSums, has_steps
+from emghand.signal.features import FeatureVector
 from emghand.signal.filters import StreamingFilter, band_sections, notch_sections
+from emghand.signal.hop_sums import HopSums
 from emghand.signal.quality import SignalGuard
 from emghand.signal.sample_grid import Gap, Piece, SampleGrid
 from emghand.signal.settings import FeatureSettings
@@ -55,6 +56,9 @@ class FeaturePipeline:
     does not depend on how the samples arrived, to the bit. There is no tick before the window is
     full, at the start and after every reset. Filters start in the steady state of the first sample,
     so that an electrode offset makes no transient.
+
+    Sums are additions of whole rows in a stated order, without a linear algebra library, so that
+    features do not depend on the vector instructions of the processor either (the logarithm may).
 
     Parameters
     ----------
@@ -114,7 +118,7 @@ class FeaturePipeline:
         self._tail = np.zeros((2, montage.columns))
         self._sums: dict[int, HopSums] = {}
         first = self._sums_of(1)
-        self._window = SlidingSum(settings.window_hops, first.full.shape[1], has_steps(settings))
+        self._window = SlidingSum(settings.window_hops, first.full.shape[1], first.has_steps)
         most = _CACHE_BYTES // (8 * self._hop * first.full.shape[1])
         self._batch = min(_MOST_HOPS, 1 << max(most.bit_length() - 1, 0))
         self._features = FeatureVector(settings, montage)
@@ -130,7 +134,7 @@ class FeaturePipeline:
     def reset(self) -> None:
         """Expect a new stream; gaps that were not taken yet stay."""
         self._grid.reset()
-        self._start(np.zeros(len(self.channels)), 0)
+        self._start(np.zeros(len(self.channels)))
 
     def take_gaps(self) -> list[Gap]:
         """Gaps, duplicates and resets since the last call."""
@@ -161,6 +165,7 @@ class FeaturePipeline:
             When the block does not have `n_channels` columns.
         """
         block = np.asarray(samples)
+        first = int(first_sample)
         if block.ndim != 2 or block.shape[1] != self.n_channels:
             raise ValueError(f"expected (n, {self.n_channels}) samples, got shape {block.shape}")
         ticks: list[FeatureTick] = []
@@ -169,15 +174,15 @@ class FeaturePipeline:
             if self._selection is not None:
                 part = part[:, self._selection]
             part = np.ascontiguousarray(part, np.float64)
-            for piece in self._grid.push(part, int(first_sample) + start):
+            for piece in self._grid.push(part, first + start):
                 self._advance(piece, ticks)
         return ticks
 
-    def _start(self, level: Array, hop_index: int) -> None:
+    def _start(self, level: Array) -> None:
         self._notch.start(self._band.start(level))
         self._tail[...] = 0.0
         self._window.start()
-        self._guard.start(level, hop_index)
+        self._guard.start(level)
         self._hops = 0
 
     def _sums_of(self, hops: int) -> HopSums:
@@ -189,21 +194,25 @@ class FeaturePipeline:
         """Take whole hops, in batches whose size is a power of two that divides their index."""
         index, samples, fresh = piece
         if fresh:
-            self._start(samples[0], index)
-        while len(samples):
+            self._start(samples[0])
+        hop = self._hop
+        start = 0
+        while start < len(samples):
             size = self._batch
-            while index % size or size * self._hop > len(samples):
+            while index % size or start + size * hop > len(samples):
                 size //= 2
-            self._advance_batch(index, samples[: size * self._hop], ticks)
-            samples = samples[size * self._hop :]
+            end = start + size * hop
+            self._advance_batch(index, size, samples[start:end], ticks)
             index += size
+            start = end
 
-    def _advance_batch(self, index: int, samples: Array, ticks: list[FeatureTick]) -> None:
+    def _advance_batch(
+        self, index: int, size: int, samples: Array, ticks: list[FeatureTick]
+    ) -> None:
         band = np.array(samples.T, order="C")
         self._band.run(band)
         clean = band.copy()
         self._notch.run(clean)
-        size = len(samples) // self._hop
         if (index + size) % _MOST_HOPS == 0:
             self._band.flush()
             self._notch.flush()
@@ -211,23 +220,29 @@ class FeaturePipeline:
         sums.update(clean.T)
         z = self._features.compute(self._window.push(index, sums.full, sums.inner))
         flags = self._guard.update(index, samples, band, clean)
+        ahead = self._hops - self.settings.window_hops
+        self._hops += size
         for row, quality in zip(z, flags, strict=True):
-            self._hops += 1
             index += 1
-            ahead = self._hops - self.settings.window_hops
+            ahead += 1
             if ahead >= 0:
                 last = index * self._hop - 1
-                ticks.append(FeatureTick(index - 1, last, row, int(quality), ahead == 0))
+                ticks.append(FeatureTick(index - 1, last, row, quality, ahead == 0))
 
     def _arrays(self) -> dict[str, NDArray]:
-        arrays = {"band": self._band.state, "notch": self._notch.state, "tail": self._tail}
-        return arrays | {f"window.{name}": a for name, a in self._window.arrays().items()}
+        parts = {
+            "band": self._band.arrays(),
+            "notch": self._notch.arrays(),
+            "sums": {"tail": self._tail},
+            "window": self._window.arrays(),
+            "guard": self._guard.arrays(),
+        }
+        return {f"{p}.{name}": array for p, own in parts.items() for name, array in own.items()}
 
     def snapshot(self) -> dict[str, NDArray]:
         """The whole state as plain arrays, copied."""
         snapshot = {name: array.copy() for name, array in self._arrays().items()}
-        for part, state in (("grid", self._grid.state()), ("guard", self._guard.state())):
-            snapshot |= {f"{part}.{name}": array for name, array in state.items()}
+        snapshot |= {f"grid.{name}": array for name, array in self._grid.state().items()}
         snapshot["hops"] = np.array(self._hops, np.int64)
         return snapshot
 
@@ -244,10 +259,6 @@ class FeaturePipeline:
             raise UserError("snapshot: does not fit these feature settings and this stream")
         for name, array in self._arrays().items():
             array[...] = snapshot[name]
-        self._grid.set_state(_part(snapshot, "grid."))
-        self._guard.set_state(_part(snapshot, "guard."))
+        grid = {n: a for n, a in snapshot.items() if n.startswith("grid.")}
+        self._grid.set_state({n.removeprefix("grid."): a for n, a in grid.items()})
         self._hops = int(snapshot["hops"])
-
-
-def _part(snapshot: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:
-    return {n.removeprefix(prefix): a for n, a in snapshot.items() if n.startswith(prefix)}

@@ -6,6 +6,8 @@ the signal is cut into blocks.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
@@ -98,12 +100,9 @@ class StreamingFilter:
     """
 
     def __init__(self, sections: Sections, n_channels: int) -> None:
-        self.sections = np.ascontiguousarray(sections, np.float64)
-        self.state = np.zeros((n_channels, len(sections), 2))
-        """State, shape (n_channels, n_sections, 2)."""
-        self._rest = signal.sosfilt_zi(self.sections) if len(sections) else np.zeros((0, 2))
-        gains = self.sections[:, :3].sum(axis=1) / self.sections[:, 3:].sum(axis=1)
-        self._dc_gain = float(np.prod(gains))
+        self._sections = np.array(sections, np.float64, order="C")
+        self._state = np.zeros((n_channels, len(sections), 2))
+        self._rest = signal.sosfilt_zi(self._sections) if len(sections) else np.zeros((0, 2))
 
     def start(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
         """Take the state of an endless constant input, so that an offset makes no transient.
@@ -117,20 +116,28 @@ class StreamingFilter:
         ndarray, shape (n_channels,)
             The constant output that belongs to it.
         """
-        np.multiply(level[:, None, None], self._rest, out=self.state)
-        return level * self._dc_gain
+        np.multiply(level[:, None, None], self._rest, out=self._state)
+        b0, b1, b2, a0, a1, a2 = self._sections.T
+        return level * math.prod(((b0 + b1 + b2) / (a0 + a1 + a2)).tolist())
 
     def flush(self) -> None:
         """Set what has decayed to nothing to 0."""
-        self.state[np.abs(self.state) < SILENCE] = 0.0
+        self._state[np.abs(self._state) < SILENCE] = 0.0
 
     def run(self, x: NDArray[np.float64]) -> None:
         """Filter the next samples, shape (n_channels, n_samples), C-contiguous, in place."""
-        if not len(self.sections):
+        if not len(self._sections):
             return
         if _sosfilt is not None:
-            _sosfilt(self.sections, x, self.state)
+            _sosfilt(self._sections, x, self._state)
             return
-        y, state = signal.sosfilt(self.sections, x, zi=self.state.transpose(1, 0, 2))
+        y, state = signal.sosfilt(self._sections, x, zi=self._state.transpose(1, 0, 2))
         x[...] = y
-        self.state[...] = state.transpose(1, 0, 2)
+        self._state[...] = state.transpose(1, 0, 2)
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """The state, as the arrays in use.
+
+        The coefficients are part of it: another processor may design them with other last bits.
+        """
+        return {"state": self._state, "sections": self._sections, "rest": self._rest}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections import deque
 from enum import IntFlag
 
 import numpy as np
@@ -16,6 +15,8 @@ Array = NDArray[np.float64]
 
 HOLD_SAMPLES = 32
 """A fault lasts at least this many samples: quiet EMG in coarse counts repeats a value for 20."""
+RAILED_SHARE = 0.8
+"""Share of a block's samples at the rail; a healthy fist on an 8-bit armband reaches 0.7."""
 LAGS = 64
 """A stream counts as repeating itself when a hop equals one of this many hops before it."""
 
@@ -30,17 +31,21 @@ class Quality(IntFlag):
     FROZEN = 8
 
 
+_LOOKS = 5
 _CONDITIONS = (Quality.FLAT, Quality.RAILED, Quality.MAINS)
 
 
 class SignalGuard:
-    """Flags channels whose condition holds in every hop for some time.
+    """Flags channels whose condition lasts.
+
+    The signal is looked at in blocks of whole hops, about five in the time a fault must last, on
+    the absolute sample grid. A condition must hold in every block:
 
     * flat: peak-to-peak of the raw signal is at most ``guard_flat``
-    * railed: a sample is beyond ``guard_railed`` of the full scale
+    * railed: most samples are beyond ``guard_railed`` of the full scale
     * mains: the notches remove more than ``guard_mains`` of the power of the band-passed signal
-    * frozen (of the whole stream): every hop equals the one some fixed number of hops before; finds
-      any repeated block whose length and the hop have a common multiple below 64 hops
+    * frozen (of the whole stream): the block equals the one some fixed number of blocks before;
+      finds any repeated packet whose length and the block have a common multiple below 64 blocks
 
     Parameters
     ----------
@@ -62,33 +67,33 @@ class SignalGuard:
         full_scale: float,
         mains: bool,
     ) -> None:
-        hop = settings.hop
         samples = max(math.ceil(settings.guard_hold_s * rate), HOLD_SAMPLES)
-        self._hop = hop
-        self._hold = math.ceil(samples / hop)
+        self._hop = settings.hop
+        self._block = max(1, samples // _LOOKS // settings.hop)
+        self._hold = math.ceil(samples / (self._block * settings.hop))
         self._needed = max(1, math.ceil(settings.guard_fraction * n_channels))
         self._flat = settings.guard_flat
         self._rail = settings.guard_railed * full_scale
         self._residue = 1.0 - settings.guard_mains if mains else 0.0
         self._watch_frozen = settings.guard_frozen
-        self._last = np.zeros(n_channels)
-        self._held_since = np.zeros((len(_CONDITIONS), n_channels), np.int64)
-        self._prints: deque[int] = deque(maxlen=LAGS)
+        length = self._block * settings.hop
+        self._raw = np.zeros((1 + length, n_channels))
+        self._band = np.zeros((n_channels, length))
+        self._clean = np.zeros((n_channels, length))
+        self._held = np.zeros((len(_CONDITIONS), n_channels), np.int64)
+        self._prints = np.zeros(LAGS, np.int64)
         self._repeats = np.zeros(LAGS, np.int64)
-        self._workspaces: dict[int, _Workspace] = {}
-        self.start(np.zeros(n_channels), 0)
+        self._quality = np.zeros(1, np.uint8)
 
-    def start(self, level: Array, hop_index: int) -> None:
-        """Forget everything; the next hop has this index and starts with this sample."""
-        self._last[...] = level
-        self._held_since[...] = hop_index
-        self._now = hop_index
-        self._prints.extend([-1] * LAGS)
-        self._repeats[...] = 0
-        self._repeating = False
+    def start(self, level: Array) -> None:
+        """Forget everything; the first sample, shape (n_channels,), stands for all before it."""
+        for array in self.arrays().values():
+            array[...] = 0
+        self._prints[...] = -1
+        self._raw[...] = level
 
-    def update(self, hop_index: int, raw: Array, band: Array, clean: Array) -> list[Quality]:
-        """Look at the next hops; the flags after each of them.
+    def update(self, hop_index: int, raw: Array, band: Array, clean: Array) -> list[int]:
+        """Look at the next hops; bits of `Quality` after each of them.
 
         Parameters
         ----------
@@ -99,101 +104,67 @@ class SignalGuard:
         band, clean : ndarray, shape (n_channels, n_hops * hop)
             After the band-pass, and after the notches.
         """
-        hop = self._hop
-        n_hops = len(raw) // hop
-        work = self._workspaces.get(n_hops)
-        if work is None:
-            work = self._workspaces[n_hops] = _Workspace(n_hops, hop, raw.shape[1])
-        good = self._conditions(work, raw, band, clean)
-        flags = []
-        for k in range(n_hops):
-            self._now = hop_index + k + 1
-            np.copyto(self._held_since, self._now, where=good[k])
-            found = Quality.OK
-            if self._watch_frozen and self._frozen(raw[k * hop : (k + 1) * hop]):
-                found = Quality.FROZEN
-            if np.minimum.reduce(self._held_since, axis=None) <= self._now - self._hold:
-                found |= self._held()
-            flags.append(found)
-        return flags
-
-    def _conditions(
-        self, work: _Workspace, raw: Array, band: Array, clean: Array
-    ) -> NDArray[np.bool_]:
-        np.copyto(work.first, self._last)
-        np.copyto(work.samples, raw)
-        np.copyto(self._last, raw[-1])
-        np.negative(work.values, out=work.negated)
-        np.maximum.reduce(work.windows, axis=1, out=work.extremes)
-        np.greater(work.high + work.minus_low, self._flat, out=work.good[:, 0])
-        if self._rail:
-            peak = np.maximum(work.high, work.minus_low)
-            np.less(peak, self._rail, out=work.good[:, 1])
-        if self._residue:
-            power = np.vecdot(band.reshape(work.by_hop), band.reshape(work.by_hop))
-            left = np.vecdot(clean.reshape(work.by_hop), clean.reshape(work.by_hop))
-            np.greater_equal(left.T, power.T * self._residue, out=work.good[:, 2])
-        return work.good
-
-    def _held(self) -> Quality:
-        found = Quality.OK
-        counts = (self._held_since <= self._now - self._hold).sum(axis=1)
-        for flag, count in zip(_CONDITIONS, counts, strict=True):
-            if count >= self._needed:
-                found |= flag
+        found: list[int] = []
+        start, length = 0, len(self._raw) - 1
+        place = hop_index % self._block * self._hop
+        while start < len(raw):
+            end = min(start + length - place, len(raw))
+            into = place + end - start
+            np.copyto(self._raw[1 + place : 1 + into], raw[start:end])
+            if self._residue:
+                np.copyto(self._band[:, place:into], band[:, start:end])
+                np.copyto(self._clean[:, place:into], clean[:, start:end])
+            found += [int(self._quality[0])] * ((end - start) // self._hop)
+            if into == length:
+                self._look()
+                found[-1] = int(self._quality[0])
+                into = 0
+            start, place = end, into
         return found
 
-    def _frozen(self, hop: Array) -> bool:
-        fingerprint = zlib.adler32(hop.data)
-        if fingerprint in self._prints:
-            same = np.array(self._prints) == fingerprint
-            np.multiply(self._repeats + 1, same, out=self._repeats)
-            self._repeating = True
-        elif self._repeating:
-            self._repeats[...] = 0
-            self._repeating = False
-        self._prints.append(fingerprint)
-        return self._repeating and bool(self._repeats.max() >= self._hold)
+    def _look(self) -> None:
+        raw = self._raw
+        low, high = np.minimum.reduce(raw, axis=0), np.maximum.reduce(raw, axis=0)
+        bad = np.zeros(self._held.shape, bool)
+        np.less_equal(high - low, self._flat, out=bad[0])
+        if self._rail and max(high.max(), -low.min()) >= self._rail:
+            railed = np.count_nonzero(np.abs(raw[1:]) >= self._rail, axis=0)
+            np.greater_equal(railed, RAILED_SHARE * (len(raw) - 1), out=bad[1])
+        if self._residue:
+            power, left = (np.square(x).sum(axis=1) for x in (self._band, self._clean))
+            np.less(left, power * self._residue, out=bad[2])
+        self._held += 1
+        self._held *= bad
+        found = Quality.OK
+        if self._held.max() >= self._hold:
+            counts = (self._held >= self._hold).sum(axis=1)
+            for flag, count in zip(_CONDITIONS, counts, strict=True):
+                if count >= self._needed:
+                    found |= flag
+        if self._watch_frozen:
+            fingerprint = zlib.adler32(raw[1:].data)
+            self._repeats += 1
+            self._repeats *= self._prints == fingerprint
+            self._prints[:-1] = self._prints[1:]
+            self._prints[-1] = fingerprint
+            if self._repeats.max() >= self._hold:
+                found |= Quality.FROZEN
+        self._quality[0] = found
+        raw[0] = raw[-1]
 
     def channel_flags(self) -> NDArray[np.uint8]:
         """Bits of `Quality` per channel, shape (n_channels,)."""
         bits = np.array(_CONDITIONS, np.uint8)[:, None]
-        held = self._held_since <= self._now - self._hold
-        return (held * bits).sum(axis=0, dtype=np.uint8)
+        return ((self._held >= self._hold) * bits).sum(axis=0, dtype=np.uint8)
 
-    def state(self) -> dict[str, NDArray]:
-        """A copy of the state."""
+    def arrays(self) -> dict[str, NDArray]:
+        """The state, as the arrays in use."""
         return {
-            "last": self._last.copy(),
-            "held": self._now - self._held_since,
-            "now": np.array(self._now, np.int64),
-            "prints": np.array(self._prints, np.int64),
-            "repeats": self._repeats.copy(),
+            "raw": self._raw,
+            "band": self._band,
+            "clean": self._clean,
+            "held": self._held,
+            "prints": self._prints,
+            "repeats": self._repeats,
+            "quality": self._quality,
         }
-
-    def set_state(self, state: dict[str, NDArray]) -> None:
-        """Go on from a state."""
-        self._last[...] = state["last"]
-        self._now = int(state["now"])
-        self._held_since[...] = self._now - state["held"]
-        self._prints.extend(state["prints"].tolist())
-        self._repeats[...] = state["repeats"]
-        self._repeating = bool(self._repeats.any())
-
-
-class _Workspace:
-    """Buffers and views for one number of hops."""
-
-    def __init__(self, n_hops: int, hop: int, n_channels: int) -> None:
-        rows = np.zeros((1 + n_hops * hop, 2 * n_channels))
-        self.values, self.negated = rows[:, :n_channels], rows[:, n_channels:]
-        self.first, self.samples = self.values[0], self.values[1:]
-        step, item = rows.strides
-        # Each hop with the last sample of the one before.
-        self.windows = np.lib.stride_tricks.as_strided(
-            rows, (n_hops, hop + 1, 2 * n_channels), (hop * step, step, item), writeable=False
-        )
-        self.extremes = np.zeros((n_hops, 2 * n_channels))
-        self.high, self.minus_low = self.extremes[:, :n_channels], self.extremes[:, n_channels:]
-        self.by_hop = (n_channels, n_hops, hop)
-        self.good = np.ones((n_hops, len(_CONDITIONS), n_channels), bool)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from emghand.errors import UserError
 
 Array = NDArray[np.float64]
 
@@ -114,7 +115,7 @@ class SampleGrid:
             self._skip(first - self._next)
         # One dot product tells that nothing is NaN, infinite or huge.
         flat = samples.reshape(-1)
-        if math.isfinite(flat.dot(flat)):
+        if flat.dot(flat) <= LARGEST:
             return self._take(samples)
         return self._push_finite(samples)
 
@@ -184,8 +185,17 @@ class SampleGrid:
         }
 
     def set_state(self, state: dict[str, NDArray]) -> None:
-        """Go on from a state; unreported gaps are forgotten."""
-        self._next, self._missing, self._waiting, running, fresh = state["numbers"].tolist()
+        """Go on from a state; unreported gaps are forgotten.
+
+        Raises
+        ------
+        UserError
+            When the state cannot be one of this grid.
+        """
+        following, missing, waiting, running, fresh = state["numbers"].tolist()
+        if not (0 <= waiting < self._hop and 0 <= missing <= self._max_fill):
+            raise UserError("snapshot: its sample counts are out of range")
+        self._next, self._missing, self._waiting = following, missing, waiting
         self._running, self._fresh = bool(running), bool(fresh)
         self._pending[...] = state["pending"]
         self._last[...] = state["last"]

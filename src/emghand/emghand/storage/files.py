@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from emghand.errors import UserError
 
 TEMPORARY_PREFIX = ".unfinished-"
 """Start of the name of a file that is being written."""
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def write_file(path: str | Path, data: bytes, *, replace: bool = False) -> None:
@@ -30,31 +32,38 @@ def write_file(path: str | Path, data: bytes, *, replace: bool = False) -> None:
         When the file exists and must not be replaced, or cannot be written.
     """
     path = Path(path)
-    if not replace and path.exists():
-        raise UserError(f"{path}: exists already; choose another name")
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+        if not replace and path.exists():
+            raise FileExistsError
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o666 & ~_umask())
             if replace:
-                os.replace(name, path)
+                temporary.replace(path)
             else:
-                # A link, unlike a rename, fails when another process was faster.
-                os.link(name, path)
-                os.unlink(name)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
+                _move_to_new(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
         _sync_directory(path.parent)
     except FileExistsError:
         raise UserError(f"{path}: exists already; choose another name") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _move_to_new(temporary: Path, path: Path) -> None:
+    """Rename, but fail when another process was faster: a link does, a rename does not."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without links (exFAT): take the name first, then fill it.
+        path.touch(exist_ok=False)
+        temporary.replace(path)
 
 
 def sha256(path: str | Path) -> str:
@@ -64,12 +73,6 @@ def sha256(path: str | Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _sync_directory(path: Path) -> None:

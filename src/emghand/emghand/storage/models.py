@@ -37,7 +37,7 @@ from emghand.storage.files import write_file
 EXTENSION = ".emgmodel"
 FORMAT = "emghand model"
 VERSION = 1
-MAX_BYTES = 512 * 2**20
+MAX_BYTES = 256 * 2**20
 MAX_JSON_BYTES = 8 * 2**20
 MAX_MEMBERS = 64
 _MEMBER = re.compile(r"arrays/[a-z0-9_.]{1,80}\.npy")
@@ -148,7 +148,8 @@ def save_model(model: Model, path: str | Path, *, replace: bool = False) -> None
     Raises
     ------
     UserError
-        When the file exists (and may not be replaced) or cannot be written.
+        When the file exists (and may not be replaced), cannot be written, or the scores are not
+        plain values.
     """
     document = {
         "format": FORMAT,
@@ -160,9 +161,12 @@ def save_model(model: Model, path: str | Path, *, replace: bool = False) -> None
         "created": model.created,
         "code_version": model.code_version,
     }
+    try:
+        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model {path}: scores must be plain, finite values: {error}") from error
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
         archive.writestr(zipfile.ZipInfo("model.json", _DATE), text)
         for name, value in sorted(_arrays(model).items()):
             member = io.BytesIO()

@@ -127,7 +127,7 @@ def _parse(document: Mapping[str, Any], name: str) -> MovementSet:
 def minimum_jerk(s: float) -> float:
     """Minimum-jerk profile from 0 to 1 over s in [0, 1] (Flash and Hogan 1985)."""
     s = min(max(s, 0.0), 1.0)
-    return s * s * s * (10.0 + s * (6.0 * s - 15.0))
+    return min(1.0, s * s * s * (10.0 + s * (6.0 * s - 15.0)))
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emghand.dofs import Dof
+from emghand.dofs import Dof, dof_names
 from emghand.errors import UserError
 from emghand.pipeline import feature_ticks
 from emghand.signal.settings import FeatureSettings
-from emghand.storage.recording import Period, PeriodKind, Recording, Series, Stream
-
-MAX_LABEL_GAP_S = 0.5
-"""Ticks between two labels further apart than this have no label."""
+from emghand.storage.recording import Recording, Series, Stream
+from emghand.training.labels import label_periods, label_values
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -69,7 +67,7 @@ class Dataset:
     dofs: tuple[Dof, ...]
     feature_settings: FeatureSettings
     stream: Stream
-    digest: str
+    digests: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.Z)
@@ -78,6 +76,13 @@ class Dataset:
     def tick_rate(self) -> float:
         """Ticks per second [Hz]."""
         return self.stream.rate / self.feature_settings.hop
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all recordings together; of a single one its own."""
+        if len(self.digests) == 1:
+            return self.digests[0]
+        return hashlib.sha256("".join(self.digests).encode()).hexdigest()
 
     @property
     def groups(self) -> Ints:
@@ -156,28 +161,25 @@ def dataset_from_recording(
     stamps_ns = np.array(stamps, dtype=np.int64)
     numbers = np.array([t.tick for t in ticks], dtype=np.int64)
     breaks = np.array([t.reset for t in ticks]) | (np.diff(numbers, prepend=numbers[:1] - 1) != 1)
-    X, labelled = _labels(x_d, [d.name for d in chosen], stamps_ns)
+    X, labelled = label_values(x_d, dof_names(chosen), stamps_ns)
     if not labelled.any():
         raise UserError(f"{recording.source}: x_d and EMG do not overlap in time")
-    period, movement, repetition, trial = _periods(recording.periods, stamps_ns)
-    asked = np.ones(len(ticks), dtype=np.bool_)
-    if recording.periods:
-        asked = (period != PeriodKind.PROMPT) & (period != PeriodKind.IDLE)
+    periods = label_periods(recording.periods, stamps_ns)
     return Dataset(
         Z=np.array([t.z for t in ticks]),
         X=X,
         stamps_ns=stamps_ns,
-        use=labelled & asked,
-        period=period,
-        movement=movement,
-        repetition=repetition,
-        trial=trial,
+        use=labelled & periods.asked,
+        period=periods.kind,
+        movement=periods.movement,
+        repetition=periods.repetition,
+        trial=periods.trial,
         recording=np.zeros(len(ticks), dtype=np.int64),
         segment=np.cumsum(breaks),
         dofs=chosen,
         feature_settings=features,
         stream=recording.stream,
-        digest=recording.digest,
+        digests=(recording.digest,),
     )
 
 
@@ -212,7 +214,6 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
     )
     offsets = np.cumsum([0] + [int(d.segment.max()) + 1 for d in datasets])
     fields = ("Z", "X", "stamps_ns", "use", "period", "movement", "repetition", "trial")
-    sha = hashlib.sha256("".join(d.digest for d in datasets).encode())
     joined: dict[str, Any] = {
         name: np.concatenate([getattr(d, name) for d in datasets]) for name in fields
     }
@@ -222,7 +223,7 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
         recording=np.concatenate([np.full(len(d), i) for i, d in enumerate(datasets)]),
         segment=np.concatenate([d.segment + o for d, o in zip(datasets, offsets, strict=False)]),
         dofs=dofs,
-        digest=sha.hexdigest(),
+        digests=tuple(digest for d in datasets for digest in d.digests),
     )
 
 
@@ -236,37 +237,3 @@ def _dofs(source: str, x_d: Series, dofs: Sequence[Dof] | None) -> tuple[Dof, ..
         if dof.name not in x_d.names:
             raise UserError(f"{source}: x_d has no {dof.name}, only: {', '.join(x_d.names)}")
     return tuple(dofs)
-
-
-def _labels(x_d: Series, names: Sequence[str], stamps_ns: Ints) -> tuple[Floats, Bools]:
-    """`x_d` at the stamps, shape (m, n_dofs), and where it is known."""
-    values = x_d.values[:, [x_d.names.index(n) for n in names]]
-    known = np.isfinite(values).all(axis=1)
-    at, values = x_d.stamps_ns[known], values[known]
-    if len(at) < 2:
-        return np.zeros((len(stamps_ns), len(names))), np.zeros(len(stamps_ns), dtype=np.bool_)
-    order = np.argsort(at, kind="stable")
-    at, values = at[order], values[order]
-    # Relative to the first label: a double does not hold the nanoseconds of a date.
-    t, t_x = (stamps_ns - at[0]).astype(np.float64), (at - at[0]).astype(np.float64)
-    X = np.column_stack([np.interp(t, t_x, column) for column in values.T])
-    after = np.clip(np.searchsorted(at, stamps_ns), 1, len(at) - 1)
-    near = (at[after] - at[after - 1]) <= MAX_LABEL_GAP_S * 1e9
-    return X, near & (stamps_ns >= at[0]) & (stamps_ns <= at[-1])
-
-
-def _periods(
-    periods: Sequence[Period], stamps_ns: Ints
-) -> tuple[Ints, NDArray[np.str_], Ints, Ints]:
-    """Kind, movement, repetition and trial of the period that each stamp lies in."""
-    before = Period(0, PeriodKind.IDLE, repetition=-1, trial=-1)
-    ordered = sorted(periods, key=lambda p: p.stamp_ns)
-    starts = np.array([p.stamp_ns for p in ordered], dtype=np.int64)
-    held = [before, *ordered]
-    found = [held[i] for i in np.searchsorted(starts, stamps_ns, side="right")]
-    return (
-        np.array([p.kind for p in found], dtype=np.int64),
-        np.array([p.movement for p in found], dtype=np.str_),
-        np.array([p.repetition for p in found], dtype=np.int64),
-        np.array([p.trial for p in found], dtype=np.int64),
-    )

@@ -107,7 +107,7 @@ def train(
     output : OutputSettings, optional
         Output filters that go with the model.
     scores : dict, optional
-        Plain numbers to keep in the model file.
+        Plain numbers to keep in the model file, beside the digests of the recordings.
     """
     fitted = fit(dataset, settings or TrainSettings())
     stream = dataset.stream
@@ -123,7 +123,7 @@ def train(
         output=output or OutputSettings(),
         lag_s=fitted.lag_s,
         training_hash=dataset.digest,
-        scores=scores or {},
+        scores={"recordings": list(dataset.digests)} | (scores or {}),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         code_version=code_version(),
     )

@@ -122,6 +122,14 @@ def test_a_locked_dof_reaches_its_value_whatever_the_later_steps_are():
     np.testing.assert_array_equal(out[-1], [0.03, 0.5, 0.2])
 
 
+def test_a_dof_tied_to_a_locked_one_is_held_with_it():
+    chosen = OutputSettings(
+        lock=(True, False, False), lock_value=(0.05,), tie=("", "index_flex", "")
+    )
+    out = run(OutputChain(chosen, DOFS, RATE), np.ones((60, 3)))
+    np.testing.assert_array_equal(out[-1], [0.05, 0.05, 1.0])
+
+
 def test_relaxed_hand_rests_at_relax_pos_from_the_first_tick():
     chain = OutputChain(OutputSettings(relax_pos=(0.1, -0.2, 0.3)), DOFS, RATE)
     np.testing.assert_allclose(chain.step(np.zeros(3)), [0.1, -0.2, 0.3])
@@ -181,6 +189,7 @@ def test_new_settings_move_the_output_no_faster_than_the_speed_limit():
         ({"tie": ("elbow", "", "")}, "unknown DOF elbow"),
         ({"tie": ("index_flex", "", "")}, "not tied itself"),
         ({"tie": ("wrist_flex", "index_flex", "")}, "not tied itself"),
+        ({"tie": ("", "index_flex", ""), "lock": (False, True, False)}, "is locked"),
         ({"relax_pos": (2.0,)}, "relax_pos"),
     ],
 )

@@ -31,17 +31,19 @@ def run(made, signal):
     return np.array([made.step(np.array([x]))[0] for x in signal])
 
 
-def test_gain_acts_per_direction_then_ties_then_locks():
+def test_gain_acts_per_direction_then_locks_then_ties():
     gain = Gain(
-        positive=np.array([2.0, 1.0, 1.0, 1.0]),
-        negative=np.array([0.5, 0.0, 1.0, 1.0]),
-        source=np.array([0, 1, 0, 3]),
-        locked=np.array([False, False, False, True]),
-        lock_value=np.array([0.0, 0.0, 0.0, 0.7]),
+        positive=np.array([2.0, 1.0, 1.0, 1.0, 1.0]),
+        negative=np.array([0.5, 0.0, 1.0, 1.0, 1.0]),
+        locked=np.array([False, False, False, True, False]),
+        lock_value=np.array([0.0, 0.0, 0.0, 0.7, 0.0]),
+        source=np.array([0, 1, 0, 3, 3]),
     )
-    np.testing.assert_array_equal(gain.step(np.array([0.4, 0.3, -1.0, -1.0])), [0.8, 0.3, 0.8, 0.7])
     np.testing.assert_array_equal(
-        gain.step(np.array([-0.4, -0.3, 1.0, 0.0])), [-0.2, 0.0, -0.2, 0.7]
+        gain.step(np.array([0.4, 0.3, -1.0, -1.0, 0.1])), [0.8, 0.3, 0.8, 0.7, 0.7]
+    )
+    np.testing.assert_array_equal(
+        gain.step(np.array([-0.4, -0.3, 1.0, 0.0, 0.1])), [-0.2, 0.0, -0.2, 0.7, 0.7]
     )
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emghand.errors import UserError
+from emghand.signal import feature_pipeline
 from emghand.signal.feature_pipeline import FeaturePipeline
 from emghand.signal.settings import FEATURES, FeatureSettings
 
@@ -130,11 +131,27 @@ def test_a_snapshot_survives_a_file(tmp_path):
     same(copy.push(x[605:], 605), original.push(x[605:], 605))
 
 
+def test_a_snapshot_brings_the_filter_coefficients_of_its_processor_along(monkeypatch):
+    x = signal("all")
+    original = make("all")
+    design = feature_pipeline.band_sections
+    monkeypatch.setattr(feature_pipeline, "band_sections", lambda *a: design(*a) * (1 - 1e-15))
+    copy = make("all")
+    original.push(x[:605], 0)
+    copy.restore(original.snapshot())
+    for first in (605, 10_000):
+        same(copy.push(x[605:], first), original.push(x[605:], first))
+
+
 def test_a_snapshot_of_other_settings_is_refused():
     with pytest.raises(UserError, match="does not fit"):
         make("all").restore(make("bad").snapshot())
     with pytest.raises(UserError, match="does not fit"):
         make("all").restore({})
+    forged = make("all").snapshot()
+    forged["grid.numbers"][2] = 99
+    with pytest.raises(UserError, match="out of range"):
+        make("all").restore(forged)
 
 
 def test_a_reset_pipeline_equals_a_new_one():

@@ -115,6 +115,13 @@ def test_a_model_is_never_replaced_silently_and_leaves_nothing_unfinished(tmp_pa
         save_model(make_model(), tmp_path / "nowhere" / "m.emgmodel")
 
 
+def test_scores_that_are_not_plain_are_refused(tmp_path):
+    for scores in ({"r2": float("nan")}, {"r2": np.zeros(2)}):
+        with pytest.raises(UserError, match="scores"):
+            save_model(dataclasses.replace(make_model(), scores=scores), tmp_path / "m.emgmodel")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_file_is_a_clear_error(tmp_path):
     with pytest.raises(UserError, match=r"x\.emgmodel: cannot be read"):
         load_model(tmp_path / "x.emgmodel")

@@ -1,0 +1,23 @@
+# Enter the workspace: `. ./setup.bash`. Puts ROS 2, every package and the `emghand` command on the path.
+_emghand_root="$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")" && pwd)"
+if [ ! -f "$_emghand_root/install/setup.bash" ]; then
+  echo "emghand: not built yet, run 'make setup' in $_emghand_root first" >&2
+  unset _emghand_root
+  return 1 2>/dev/null || exit 1
+fi
+if [ -z "$ROS_DISTRO" ] && [ -d "$_emghand_root/.venv" ]; then
+  . "$_emghand_root/.venv/bin/activate"
+  # A variable of another environment's ROS 2 would keep this one from finding its libraries.
+  unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
+  case ":$AMENT_PREFIX_PATH:" in *":$VIRTUAL_ENV:"*) ;; *)
+    export AMENT_PREFIX_PATH="$VIRTUAL_ENV${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}" ;;
+  esac
+fi
+. "$_emghand_root/install/setup.bash"
+export PATH="$_emghand_root/install/emghand/lib/emghand:$PATH"
+# Nothing leaves this machine unless the user opens it.
+export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
+# One thread is fastest for matrices of this size, and leaves the other cores to the other nodes.
+export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
+if [ -z "$DISPLAY" ] && [ -z "$WAYLAND_DISPLAY" ]; then export MUJOCO_GL="${MUJOCO_GL:-egl}"; fi
+unset _emghand_root

@@ -1,0 +1,156 @@
+"""Train a decoder on the bags of a session and write a model file.
+
+Scores are those of leave-one-repetition-out: each repetition is decoded by a decoder that has not
+seen it. The model itself is then fitted to all repetitions. Features are those that the live graph
+computed during the recording, so that it can run the model.
+
+    emghand train sessions/s01
+    emghand train sessions/s01 --decoder ridge --delays 6 12
+    emghand train sessions/s01 --bags collect collect_2 --output s01.emgmodel
+    emghand train sessions/s01 --set transform=sqrt --set bad_channels=[ch3]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emghand.signal.settings import FeatureSettings
+    from emghand.storage.sessions import Session
+
+HELP = "train a decoder on a session"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("session", help="session directory")
+    parser.add_argument("--decoder", default="kalman", help="kind of decoder (default: kalman)")
+    parser.add_argument(
+        "--delays",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="TICKS",
+        help="also use the features of so many ticks ago",
+    )
+    parser.add_argument(
+        "--bags", nargs="+", metavar="BAG", help="bags of the session, or paths (default: collect*)"
+    )
+    parser.add_argument("--output", help="model file (default: a new one in the session's models/)")
+    parser.add_argument(
+        "--baseline", default="mean", help="subtracted from features: mean, rest, none"
+    )
+    parser.add_argument(
+        "--max-lag",
+        type=float,
+        default=0.66,
+        metavar="S",
+        help="largest lag between labels and features to look for; 0: do not align",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="feature setting instead of the recorded one, in YAML; may be given several times",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    import json
+    import math
+
+    from emghand.cli import tables
+    from emghand.evaluate.crossval import leave_one_repetition_out
+    from emghand.storage.bags import read_recording
+    from emghand.storage.files import write_file
+    from emghand.storage.models import EXTENSION, save_model
+    from emghand.storage.sessions import Session
+    from emghand.training import TrainSettings, dataset_from_recording, fit, join, train
+
+    session = Session.open(args.session)
+    settings = TrainSettings(args.decoder, tuple(args.delays), args.baseline, args.max_lag)
+    paths = _bags(session, args.bags or ())
+    features = _features(paths, args.set)
+    dataset = join([dataset_from_recording(read_recording(p), features) for p in paths])
+    validation = leave_one_repetition_out(dataset, lambda part: fit(part, settings))
+    scores = {
+        "validation": "leave one repetition out",
+        "compensated": validation.compensated.as_dict(),
+        "uncompensated": validation.uncompensated.as_dict(),
+        "repetitions_mean_r2": [f if math.isfinite(f) else None for f in validation.folds],
+    }
+    model = train(dataset, settings, scores=scores)
+    path = session.new_file_path("models", settings.decoder, EXTENSION)
+    if args.output:
+        path = Path(args.output)
+    save_model(model, path)
+    result = {
+        "model": str(path),
+        "model_id": model.model_id,
+        "bags": [str(p) for p in paths],
+        "lag_s": model.lag_s,
+        **scores,
+    }
+    if path.resolve().is_relative_to(session.path.resolve()):
+        report = session.new_file_path("results", f"train_{path.stem}", ".json")
+        write_file(report, json.dumps(result, indent=1).encode())
+        session.add_file(report.resolve())
+        session.add_file(path.resolve())
+    if args.json:
+        print(json.dumps(result, indent=1))
+        return 0
+    tables.print_scores(
+        f"{settings.decoder}, each repetition left out",
+        validation.uncompensated,
+        validation.compensated,
+        model.lag_s,
+    )
+    print(f"wrote {path}")
+    return 0
+
+
+def _features(paths: Sequence[Path], changes: Sequence[str]) -> FeatureSettings:
+    """Feature settings recorded in the bags, with the changes of the command line."""
+    import dataclasses
+
+    import yaml
+
+    from emghand.errors import UserError
+    from emghand.settings import from_mapping
+    from emghand.signal.settings import FeatureSettings
+    from emghand.training.recorded import recorded_features
+
+    recorded = {recorded_features(p) for p in paths} - {None}
+    if len(recorded) > 1:
+        raise UserError("the bags were recorded with different feature settings; train on one kind")
+    values: dict[str, Any] = {}
+    for settings in recorded:
+        values = dataclasses.asdict(settings) if settings is not None else {}
+    for change in changes:
+        name, separator, text = change.partition("=")
+        if not separator:
+            raise UserError(f"--set {change}: write NAME=VALUE")
+        try:
+            values[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {change}: the value is not YAML") from error
+    return from_mapping(FeatureSettings, values)
+
+
+def _bags(session: Session, names: Sequence[str]) -> list[Path]:
+    """Paths of the bags to train on."""
+    from emghand.errors import UserError
+
+    if not names:
+        found = session.bags("collect")
+        if not found:
+            raise UserError(f"session {session.path}: has no bag collect*; name one with --bags")
+        return found
+    inside = {p.name: p for p in session.bags()}
+    return [inside.get(name, Path(name)) for name in names]

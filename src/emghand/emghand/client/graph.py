@@ -1,0 +1,246 @@
+"""Talks to a running graph: start activities, arm the hand, stop it, load models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from emghand.errors import UserError
+
+TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an activity is.
+
+    Parameters
+    ----------
+    period : int
+        `emghand.storage.recording.PeriodKind`.
+    remaining : float
+        Time to the end [s].
+    """
+
+    trial: int
+    n_trials: int
+    movement: str
+    period: int
+    remaining: float
+
+
+class GraphClient:
+    """Client of the graph on this machine's ROS domain; use it in a ``with`` statement.
+
+    Parameters
+    ----------
+    timeout : float
+        How long to wait for a service, an action or an answer [s].
+
+    Raises
+    ------
+    UserError
+        On entering: when ROS 2 cannot be imported.
+
+    Examples
+    --------
+    >>> with GraphClient() as graph:  # doctest: +SKIP
+    ...     graph.load_model("hand.emgmodel")
+    ...     graph.arm()
+    """
+
+    def __init__(self, timeout: float = TIMEOUT_S) -> None:
+        self.timeout = timeout
+
+    def __enter__(self) -> GraphClient:
+        try:
+            import rclpy
+            from rclpy.executors import SingleThreadedExecutor
+            from rclpy.signals import SignalHandlerOptions
+        except ImportError as error:
+            raise UserError(f"ROS 2 is not here ({error}): enter it with . ./setup.bash") from error
+        self._context = rclpy.Context()
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self._node: Any = rclpy.create_node(
+            f"emghand_client_{time.monotonic_ns() % 1_000_000_000}",
+            context=self._context,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def wait_for(self, condition: Callable[[], bool], what: str, timeout: float = 0.0) -> None:
+        """Wait for a condition, with the client's node spinning.
+
+        Raises
+        ------
+        UserError
+            Names `what` did not come within the time-out.
+        """
+        limit = timeout or self.timeout
+        deadline = time.monotonic() + limit
+        while not condition():
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{what}: not there after {limit:g} s; is the graph running (emghand up live), "
+                    "in the same ROS domain?"
+                )
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def wait_for_services(self, names: Sequence[str], timeout: float = 0.0) -> None:
+        """Wait until all these services exist."""
+        for name in names:
+            self.wait_for(lambda name=name: name in self._services(), name, timeout)  # type: ignore[misc]
+
+    def wait_for_message(
+        self, kind: type, topic: str, *, latched: bool = False, timeout: float = 0.0
+    ) -> Any:
+        """Next message of a topic; of a latched one also the last one that was published."""
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+
+        received: list[Any] = []
+        profile = QoSProfile(depth=10)
+        if latched:
+            profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        subscription = self._node.create_subscription(kind, topic, received.append, profile)
+        try:
+            self.wait_for(lambda: bool(received), f"a message on {topic}", timeout)
+        finally:
+            self._node.destroy_subscription(subscription)
+        return received[-1]
+
+    def collect(self, on_progress: Callable[[Progress], None] | None = None, **goal: Any) -> Any:
+        """Collect labelled EMG; `goal` are fields of ``CollectTrials``. Returns its result.
+
+        Ctrl-C cancels, and the result of what was finished is returned.
+        """
+        from emghand_interfaces.action import CollectTrials
+
+        return self._activity(CollectTrials, "/session/collect_trials", goal, on_progress)
+
+    def test(self, on_progress: Callable[[Progress], None] | None = None, **goal: Any) -> Any:
+        """Test the running decoder; `goal` are fields of ``RunTest``. Returns its result."""
+        from emghand_interfaces.action import RunTest
+
+        return self._activity(RunTest, "/session/run_test", goal, on_progress)
+
+    def arm(self, on: bool = True) -> list[str]:
+        """Arm or disarm every hand bridge; returns the names of their services.
+
+        Raises
+        ------
+        UserError
+            When there is no bridge, or one refuses, with its reason.
+        """
+        from std_srvs.srv import SetBool
+
+        return self._call_all("arm", SetBool, SetBool.Request(data=on))
+
+    def stop(self) -> None:
+        """Emergency stop: latched by every bridge until it is reset."""
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+        from std_msgs.msg import Bool
+
+        profile = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        publisher = self._node.create_publisher(Bool, "/estop", profile)
+        self.wait_for(lambda: publisher.get_subscription_count() > 0, "a hand bridge (/estop)")
+        publisher.publish(Bool(data=True))
+        from rclpy.duration import Duration
+
+        publisher.wait_for_all_acked(Duration(seconds=self.timeout))
+
+    def reset_estop(self) -> list[str]:
+        """Reset the emergency stop of every bridge; they stay disarmed."""
+        from std_srvs.srv import Trigger
+
+        return self._call_all("reset_estop", Trigger, Trigger.Request())
+
+    def load_model(self, path: str | Path) -> str:
+        """Let the decoder load a model file; returns what it says.
+
+        Raises
+        ------
+        UserError
+            When the decoder refuses it, with the reason; the running model stays.
+        """
+        from emghand_interfaces.srv import LoadModel
+
+        request = LoadModel.Request(uri=str(Path(path).expanduser().absolute()))
+        names = self._call_all("load_model", LoadModel, request)
+        return ", ".join(names)
+
+    def _services(self) -> list[str]:
+        return [name for name, _ in self._node.get_service_names_and_types()]
+
+    def _call_all(self, name: str, kind: type, request: Any) -> list[str]:
+        """Call every service ``/<node>/<name>``; returns ``service: message``."""
+        found: list[str] = []
+
+        def look() -> bool:
+            found[:] = [s for s in self._services() if s.endswith(f"/{name}")]
+            return bool(found)
+
+        self.wait_for(look, f"a service */{name}")
+        answers = []
+        for service in found:
+            client = self._node.create_client(kind, service)
+            self.wait_for(client.service_is_ready, service)
+            answer = self._result(client.call_async(request), service)
+            self._node.destroy_client(client)
+            if not answer.success:
+                raise UserError(f"{service}: {answer.message}")
+            answers.append(f"{service}: {answer.message}")
+        return answers
+
+    def _result(self, future: Any, what: str, timeout: float = 0.0) -> Any:
+        self.wait_for(future.done, f"an answer of {what}", timeout)
+        return future.result()
+
+    def _activity(
+        self,
+        kind: type,
+        name: str,
+        goal: dict[str, Any],
+        on_progress: Callable[[Progress], None] | None,
+    ) -> Any:
+        from rclpy.action import ActionClient
+
+        client: Any = ActionClient(self._node, kind, name)
+        self.wait_for(client.server_is_ready, name)
+
+        def on_feedback(message: Any) -> None:
+            if on_progress is not None:
+                f = message.feedback
+                on_progress(Progress(f.trial, f.n_trials, f.movement, f.period, f.remaining))
+
+        request = kind.Goal(**goal)  # type: ignore[attr-defined]
+        handle = self._result(client.send_goal_async(request, on_feedback), name)
+        if not handle.accepted:
+            raise UserError(f"{name}: refused the goal")
+        future = handle.get_result_async()
+        try:
+            while not future.done():
+                self._executor.spin_once(timeout_sec=0.1)
+        except KeyboardInterrupt:
+            self._result(handle.cancel_goal_async(), f"{name} (cancel)")
+            self._result(future, f"{name} (cancelled)", 4 * self.timeout)
+        finally:
+            if future.done():
+                client.destroy()
+        return future.result().result

@@ -1,0 +1,1 @@
+"""Data gloves: one module each, found by name. See `docs/devices.md` for adding one."""

@@ -1,0 +1,1 @@
+"""The built-in hand as MJCF, and its mapping."""

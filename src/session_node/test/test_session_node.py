@@ -1,0 +1,217 @@
+import json
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from action_msgs.msg import GoalStatus
+from emghand_interfaces.action import CollectTrials, RunTest
+from emghand_interfaces.msg import SessionState, TrialResult
+from rclpy.action import ActionClient
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
+
+from bag_tools.recorder import BagRecorder
+from emghand.storage.bags import BagReader
+from emghand.storage.sessions import Session
+from emghand_ros import qos
+from emghand_ros.conversions import dofs_to_ros, time_to_ns
+from emghand_ros.node import EmghandNode
+from emghand_ros.testing import Graph, wait_until
+from session_node.node import SessionNode
+
+pytestmark = pytest.mark.ros
+
+SET = """
+name: short
+dofs: [index_flex, wrist_flex]
+rest: 0.1
+prompt: 0.1
+rise: 0.1
+hold: 0.1
+fall: 0.1
+repetitions: 2
+movements:
+  - {name: point, targets: {index_flex: 1.0}}
+  - {name: bend, targets: {wrist_flex: -0.5}}
+"""
+
+
+@pytest.fixture
+def bench(tmp_path):
+    with Graph() as graph:
+        node = graph.add(EmghandNode("bench"))
+        heard = {"x_d": [], "state": [], "trial": []}
+        node.create_subscription(JointState, "/task/x_d", heard["x_d"].append, qos.TICK)
+        node.create_subscription(SessionState, "/session/state", heard["state"].append, qos.STATE)
+        node.create_subscription(TrialResult, "/session/trial", heard["trial"].append, qos.EVENT)
+        recorder = graph.add(BagRecorder())
+        session = graph.add(SessionNode(parameter_overrides=[Parameter("lead", value=0.3)]))
+        graph.call(recorder.start)
+        graph.call(session.start)
+        clients = {
+            "collect": ActionClient(node, CollectTrials, "/session/collect_trials"),
+            "test": ActionClient(node, RunTest, "/session/run_test"),
+        }
+        for client in clients.values():
+            assert client.wait_for_server(10.0)
+        wait_until(lambda: session._x_d.get_subscription_count() == 1, "the listener")
+        (tmp_path / "set.yaml").write_text(SET)
+        yield SimpleNamespace(
+            graph=graph,
+            node=node,
+            heard=heard,
+            session=session,
+            recorder=recorder,
+            clients=clients,
+            folder=tmp_path,
+        )
+
+
+def goal(bench, kind=CollectTrials, **changes):
+    fields = {
+        "session": str(bench.folder / "session"),
+        "subject": "s1",
+        "movement_set": str(bench.folder / "set.yaml"),
+        "record": True,
+    }
+    return kind.Goal(**(fields | changes))
+
+
+def send(bench, request, name="collect", feedback=None):
+    client = bench.clients[name]
+    return bench.graph.result(
+        client.send_goal_async(request, feedback_callback=feedback), "the goal"
+    )
+
+
+def result(bench, handle):
+    return bench.graph.result(handle.get_result_async(), "the result", 20.0)
+
+
+def test_a_collection_prompts_records_and_writes_its_table(bench):
+    feedback = []
+    answer = result(bench, send(bench, goal(bench), feedback=feedback.append))
+    assert answer.status == GoalStatus.STATUS_SUCCEEDED
+    assert (answer.result.success, answer.result.trials) == (True, 4)
+    states, x_d = bench.heard["state"], bench.heard["x_d"]
+    wait_until(lambda: len(bench.heard["trial"]) == 4, "the results of the trials")
+    wait_until(lambda: states[-1].period == SessionState.IDLE, "rest")
+    P = SessionState
+    of_trial = [P.PROMPT, P.MOVE, P.HOLD, P.MOVE, P.REST]
+    assert [s.period for s in states if s.activity] == [P.REST, *(of_trial * 4)]
+    stamps = np.array([time_to_ns(m.header.stamp) for m in x_d])
+    assert np.median(np.diff(stamps)) == pytest.approx(1e9 / 60, rel=1e-3)
+    values = np.array([m.position for m in x_d])
+    assert values.max(axis=0).tolist() == [1.0, 0.0] and values.min(axis=0).tolist() == [0.0, -0.5]
+    assert feedback[-1].feedback.n_trials == 4
+
+    session = Session.open(bench.folder / "session")
+    assert session.check() == []
+    table = json.loads((session.path / "results/collect_trials.json").read_text())
+    assert table["status"] == "complete" and table["recording"]["lost"] == 0
+    assert [(t["movement"], t["repetition"]) for t in table["trials"]] == [
+        ("point", 0),
+        ("bend", 0),
+        ("point", 1),
+        ("bend", 1),
+    ]
+    with BagReader(session.path / table["bag"]) as reader:
+        assert reader.counts["/task/x_d"] == len(x_d)
+        assert reader.counts["/session/trial"] == 4
+        assert reader.counts["/session/state"] >= 22
+
+
+def test_nothing_is_prompted_at_rest(bench):
+    wait_until(lambda: bench.heard["state"], "the state")
+    assert bench.heard["state"][-1].period == SessionState.IDLE
+    assert bench.heard["x_d"] == []
+
+
+def test_a_cancelled_collection_leaves_a_valid_session(bench):
+    handle = send(bench, goal(bench, repetitions=20))
+    wait_until(lambda: len(bench.heard["trial"]) >= 1, "the first trial")
+    ended = threading.Event()
+    future = handle.get_result_async()
+    future.add_done_callback(lambda _: ended.set())
+    bench.graph.result(handle.cancel_goal_async(), "the cancellation")
+    assert ended.wait(2.0)
+    answer = future.result()
+    assert answer.status == GoalStatus.STATUS_CANCELED
+    assert "cancelled after" in answer.result.message and not answer.result.success
+    session = Session.open(bench.folder / "session")
+    assert session.check() == []
+    table = json.loads((session.path / "results/collect_trials.json").read_text())
+    assert table["status"] == "cancelled"
+    assert len(table["trials"]) == answer.result.trials >= 1
+    with BagReader(session.path / table["bag"]) as reader:
+        assert not reader.damaged and reader.counts["/task/x_d"] > 10
+    wait_until(lambda: bench.heard["state"][-1].period == SessionState.IDLE, "rest")
+
+
+def test_a_second_run_gets_a_bag_of_its_own_and_a_second_goal_meanwhile_a_reason(bench):
+    first = send(bench, goal(bench, repetitions=1))
+    second = result(bench, send(bench, goal(bench)))
+    assert second.status == GoalStatus.STATUS_ABORTED
+    assert second.result.message == "busy with: collect; one activity at a time"
+    assert result(bench, first).result.success
+    again = result(bench, send(bench, goal(bench, repetitions=1)))
+    assert again.result.bag.endswith("collect_2")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"movement_set": "/nowhere.yaml"}, "/nowhere.yaml"),
+        ({"session": ""}, "name the directory"),
+        ({"subject": "Jane Doe"}, "subject 'Jane Doe'"),
+        ({"label": "../bad"}, "label"),
+    ],
+)
+def test_a_bad_goal_is_aborted_with_the_reason(bench, changes, reason):
+    answer = result(bench, send(bench, goal(bench, **changes)))
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert reason in answer.result.message
+    assert bench.heard["x_d"] == []
+
+
+def test_a_session_of_another_subject_is_left_alone(bench):
+    Session.create(bench.folder / "session", "s2")
+    answer = result(bench, send(bench, goal(bench)))
+    assert "belongs to subject s2" in answer.result.message
+
+
+def test_a_test_needs_a_decoder_that_decodes(bench):
+    bench.graph.call(lambda: bench.session.set_parameters([Parameter("decoder_wait", value=0.1)]))
+    answer = result(bench, send(bench, goal(bench, RunTest), "test"))
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert "nothing is decoded" in answer.result.message
+
+
+def test_a_test_scores_each_trial(bench):
+    outs = bench.node.create_publisher(JointState, "/decoder/out_x_hat", qos.TICK)
+    names = ("index_flex", "wrist_flex")
+
+    def decode():
+        stamp = bench.node.get_clock().now().to_msg()
+        outs.publish(dofs_to_ros(names, np.array([0.0, 0.0]), stamp))
+
+    bench.node.create_timer(0.01, decode)
+    answer = result(bench, send(bench, goal(bench, RunTest, record=False, repetitions=1), "test"))
+    assert answer.result.success and answer.result.bag == ""
+    wait_until(lambda: len(bench.heard["trial"]) == 2, "the results of the trials")
+    point, bend = bench.heard["trial"]
+    assert 0.4 < point.rmse[0] < 0.9 and point.rmse[1] == 0.0
+    assert bend.rmse[0] == 0.0 and 0.2 < bend.rmse[1] < 0.45
+    table = json.loads((bench.folder / "session/results/test_trials.json").read_text())
+    assert table["trials"][0]["rmse"]["index_flex"] == point.rmse[0]
+
+
+def test_deactivation_stops_a_run_and_writes_its_table(bench):
+    send(bench, goal(bench, repetitions=20))
+    wait_until(lambda: bench.heard["x_d"], "the first prompt")
+    bench.graph.call(bench.session.trigger_deactivate)
+    path = bench.folder / "session/results/collect_trials.json"
+    wait_until(path.exists, "the table")
+    assert json.loads(path.read_text())["status"] == "cancelled"
+    wait_until(lambda: bench.recorder._recording is None, "the end of the recording")
