@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,11 +26,12 @@ from emghand_ros.parameters import SettingsParameters
 from hand_bridge.device import Hand
 from hand_bridge.local_stop import LocalStop, make_stop
 from hand_bridge.loop import HandLoop
-from hand_bridge.safety import SafetyCore, SafetySettings, State
+from hand_bridge.safety import Command, SafetyCore, SafetySettings, State
 
 COMMAND_TOPIC = "decoder/out_x_hat"
 ESTOP_TOPIC = "/estop"
 STATUS_PERIOD_S = 0.5
+REFUSAL_PERIOD_S = 0.1
 MAX_DETAIL = 160
 
 MakeHand = Callable[[Any, Sequence[str], Callable[[str], None]], Hand]
@@ -90,10 +92,8 @@ class HandBridge(EmghandNode):
         self._shown_revision = -1
         self._last_status = 0
         self._refused_before = 0
-        self._ignored_resets = 0
+        self._refusals_to_show = False
         self._stops: list[LocalStop] = [make_stop(text) for text in self._settings.local_stop]
-        for stop in self._stops:
-            stop.start(self.local_stop)
         self._state = self.create_publisher(JointState, "hand/state", qos.TICK)
         self._status = self.create_publisher(HandStatus, "hand/status", qos.LATCHED)
         self._subscribe()
@@ -101,6 +101,8 @@ class HandBridge(EmghandNode):
         self.create_service(Trigger, "~/reset_estop", self._on_reset)
         self.create_timer(1.0 / self._settings.state_rate, self._publish)
         self.create_timer(1.0, self._look_for_commander)
+        for stop in self._stops:
+            stop.start(self.local_stop)
 
     def _subscribe(self) -> None:
         self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.COMMAND)
@@ -141,8 +143,9 @@ class HandBridge(EmghandNode):
 
     def stop_safely(self) -> None:
         """Take the hand to rest, undisturbed by further signals, and end."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
         super().stop_safely()
         for stop in self._stops:
             stop.close()
@@ -155,8 +158,9 @@ class HandBridge(EmghandNode):
             self.core.clock_stepped()
         stamp = time_to_ns(message.header.stamp)
         age = self._map.to_ros(now) - stamp
-        sender = self._sender(info)
-        self.core.command(sender, message.name, message.position, stamp, age, now)
+        command = Command(self._sender(info), message.name, message.position, stamp, age)
+        if self.core.command(command, now) is not None:
+            self._refusals_to_show = True
 
     def _sender(self, info: dict[str, Any]) -> str:
         gid = info.get("publisher_gid")
@@ -180,11 +184,9 @@ class HandBridge(EmghandNode):
             self.core.ramp_in(steady_ns())
 
     def _on_estop(self, message: Bool) -> None:
-        if not message.data:
-            self._ignored_resets += 1
-            return
-        self.core.estop("topic /estop")
-        self._publish_status()
+        if message.data:
+            self.core.estop("topic /estop")
+            self._publish_status()
 
     def local_stop(self, reason: str) -> None:
         """Stop at once; may be called from any thread, publishes nothing itself."""
@@ -223,8 +225,9 @@ class HandBridge(EmghandNode):
         if self.active and reading is not None:
             stamp = self.get_clock().now().to_msg()
             self._state.publish(dofs_to_ros(self._names, reading.position, stamp))
-        changed = self.core.revision != self._shown_revision
-        if changed or steady_ns() - self._last_status > STATUS_PERIOD_S * 1e9:
+        since = (steady_ns() - self._last_status) / 1e9
+        period = REFUSAL_PERIOD_S if self._refusals_to_show else STATUS_PERIOD_S
+        if self.core.revision != self._shown_revision or since > period:
             self._publish_status()
 
     def _publish_status(self) -> None:
@@ -239,6 +242,7 @@ class HandBridge(EmghandNode):
                 log.info(text)
         self._shown_revision = status.revision
         self._last_status = steady_ns()
+        self._refusals_to_show = False
         message = HandStatus()
         message.header.stamp = self.get_clock().now().to_msg()
         message.state = int(status.state)
@@ -273,7 +277,6 @@ class HandBridge(EmghandNode):
             "accepted": status.accepted,
             "clipped": status.clipped,
             "refused": status.refused,
-            "estop_false_ignored": self._ignored_resets,
         }
         values |= {f"refused.{reason}": count for reason, count in status.refusals.items()}
         if self._loop is not None:

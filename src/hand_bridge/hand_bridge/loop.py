@@ -74,9 +74,14 @@ class HandLoop:
         self._thread = None
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            self._serve()
-        self._hand.close()
+        try:
+            while not self._stop.is_set():
+                self._serve()
+        finally:
+            if not self._stop.is_set():
+                reason = "the control thread has failed: restart the bridge"
+                self._core.bus_lost(reason, self._clock())
+            self._hand.close()
 
     def _serve(self) -> None:
         """Step until stopped or the device is lost; then wait before the next attempt."""

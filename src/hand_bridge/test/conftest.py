@@ -337,7 +337,9 @@ def start_servo_bridge() -> Iterator[Callable[[Emulator], Process]]:
         def start(emulator: Emulator) -> Process:
             names = "[" + ", ".join(NAMES[:3]) + "]"
             path = emulator.port.parent / "calibration.yaml"
-            process = start_bridge("servo_bridge", dofs=names, calibration=path)
+            process = start_bridge(
+                "servo_bridge", dofs=names, calibration=path, safety__hold_time=0.5
+            )
             stack.callback(process.end)
             return process
 

@@ -1,8 +1,9 @@
 """X-series servos on a pseudo-terminal, byte for byte, written from the e-manual.
 
 Run as a process: prints the name of the terminal, then obeys lines on standard input and answers
-each with the state of all servos as JSON: ``state``, ``set ID REGISTER VALUE``, ``mute ID`` and
-``unmute ID`` (cuts a servo off), ``unplug`` (closes the terminal).
+each with the state of all servos as JSON: ``state``, ``set ID REGISTER VALUE``, ``place ID
+POSITION`` (as if moved by hand), ``mute ID`` and ``unmute ID`` (cuts a servo off),
+``unplug`` (closes the terminal).
 """
 
 from __future__ import annotations
@@ -249,6 +250,8 @@ def main() -> None:
                 return
             if line[0] == "set":
                 emulator.servos[int(line[1])].set(line[2], int(line[3]))
+            elif line[0] == "place":
+                emulator.servos[int(line[1])].exact = float(line[2])
             elif line[0] in ("mute", "unmute"):
                 emulator.servos[int(line[1])].muted = line[0] == "mute"
             elif line[0] == "unplug":

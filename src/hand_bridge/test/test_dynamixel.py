@@ -70,6 +70,7 @@ def test_limits_and_watchdog_are_set_before_torque_is_on(emulator, hand):
 
 
 def test_moves_asymmetrically_about_rest_and_backwards_where_told(emulator, hand):
+    drive(hand, [0, 0, 0])
     drive(hand, [1.0, -1.0, 0.5], seconds=0.6)
     assert emulator.all("goal") == [3048, 1548, 1548]
     reading = drive(hand, [1.0, -1.0, 0.5], seconds=0.2)
@@ -78,7 +79,22 @@ def test_moves_asymmetrically_about_rest_and_backwards_where_told(emulator, hand
     assert emulator.all("goal")[2] == 2548
 
 
+def test_a_servo_that_no_dof_moves_goes_to_its_rest_slowly(emulator):
+    emulator.tell("place", 3, 2300)
+    path = emulator.port.parent / "calibration.yaml"
+    hand = ServoHand(ServoSettings(calibration=str(path)), DOFS[:2], lambda reason: None)
+    hand.open()
+    drive(hand, [0, 0])
+    assert emulator.all("goal") == [2048, 2048, 2300]
+    drive(hand, [0, 0], seconds=0.1)
+    assert 2200 < emulator.all("goal")[2] < 2300
+    drive(hand, [0, 0], seconds=0.8)
+    assert emulator.all("goal")[2] == 2048
+    hand.close()
+
+
 def test_goals_never_leave_the_calibrated_range(emulator, hand):
+    drive(hand, [0, 0, 0])
     drive(hand, [9.0, -9.0, 9.0])
     assert emulator.all("goal") == [3048, 1548, 1048]
 
@@ -126,6 +142,7 @@ def test_silence_trips_the_servos_watchdog_and_the_bus_notices(emulator):
     path.write_text(path.read_text().replace("speed: 60", "speed: 20"))
     hand = make_hand(emulator)
     hand.open()
+    drive(hand, [0, 0, 0])
     drive(hand, [1.0, 0.0, 0.0], seconds=0.1)
     time.sleep(0.3)
     stopped = emulator.all("position")

@@ -8,6 +8,7 @@ import pytest
 from emghand.dofs import Dof, parse_dofs
 from emghand.settings import SettingsError
 from hand_bridge.safety import (
+    Command,
     Drive,
     Power,
     Reading,
@@ -49,7 +50,7 @@ class Rig:
         stamp: int | None = None,
     ) -> Refusal | None:
         stamp = self.now - age if stamp is None else stamp
-        return self.core.command(publisher, names, position, stamp, age, self.now)
+        return self.core.command(Command(publisher, names, position, stamp, age), self.now)
 
     def follow(self, *position: float, n: int = 1) -> Drive:
         for _ in range(n):

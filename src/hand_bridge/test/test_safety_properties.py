@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emghand.dofs import Dof
-from hand_bridge.safety import Power, Reading, SafetyCore, SafetySettings, State
+from hand_bridge.safety import Command, Power, Reading, SafetyCore, SafetySettings, State
 from hand_bridge.safety.core import MAX_STEP_S
 from hand_bridge.safety.settings import ACTIONS
 
@@ -83,7 +83,9 @@ class World:
 
     def command(self, publisher, names, values, age) -> None:
         before = self.core.status()
-        refusal = self.core.command(publisher, names, values, self.now - age, age, self.now)
+        refusal = self.core.command(
+            Command(publisher, names, values, self.now - age, age), self.now
+        )
         after = self.core.status()
         assert after.accepted + after.refused == before.accepted + before.refused + 1
         acceptable = len(names) == len(values) and all(map(math.isfinite, values))

@@ -97,8 +97,8 @@ class ServoBus(Protocol):
     def read(self) -> ServoReading | None:
         """State of the servos; None when an answer was missing or damaged."""
 
-    def power_on(self) -> None:
-        """Set limits, speed and the servos' own watchdog; then torque on where they are."""
+    def power_on(self) -> NDArray[np.float64]:
+        """Set limits, speed and the servos' own watchdog; torque on where they are [ticks]."""
 
     def power_off(self) -> None:
         """Torque off."""

@@ -162,8 +162,13 @@ class DynamixelBus:
 
     # Power
 
-    def power_on(self) -> None:
+    def power_on(self) -> NDArray[np.float64]:
         """Limits first, then torque where the servos are, then their watchdog.
+
+        Returns
+        -------
+        ndarray, shape (n_servos,)
+            Where they are [ticks].
 
         Raises
         ------
@@ -196,6 +201,7 @@ class DynamixelBus:
         self._expect(BUS_WATCHDOG, [watchdog] * n)
         self._expect(TORQUE_ENABLE, [1] * n)
         self._powered = True
+        return np.array(goals, float)
 
     def power_off(self) -> None:
         """Torque off. Sent again with every call: nobody confirms a sync write."""
@@ -290,7 +296,8 @@ class DynamixelBus:
             group.addParam(servo.id)
         if self._call(group.txRxPacket) != COMM_SUCCESS:
             return None
-        return [bytes(group.data_dict[s.id][:length]) for s in self._servos]
+        data = [bytes(group.data_dict[s.id][:length]) for s in self._servos]
+        return data if all(len(d) == length for d in data) else None
 
     def _read_all(self, register: tuple[int, int]) -> list[int]:
         for _ in range(PINGS):

@@ -23,6 +23,7 @@ from hand_bridge.mapping import (
 )
 from hand_bridge.safety import Drive, Power, Reading
 
+SETTLE_RANGES_PER_S = 0.25
 MODES = ("current_position", "position")
 
 
@@ -176,6 +177,11 @@ class ServoHand:
         self._bus: ServoBus = make_bus(calibration.protocol, calibration.bus, calibration.servos)
         self._powered = False
         self._current = 1.0
+        # Servos may stand where no DOF vector puts them: one that no DOF moves, or two that share a
+        # DOF and were pushed apart. What is left of that when torque comes on goes away slowly.
+        spans = np.array([s.high - s.low for s in calibration.servos], float)
+        self._settle = spans * SETTLE_RANGES_PER_S / settings.rate
+        self._offset = np.zeros(len(spans))
 
     def open(self) -> None:
         """Find every servo, torque off."""
@@ -199,14 +205,16 @@ class ServoHand:
             self._powered = False
             self._bus.power_off()
             return
+        goal = self._map.to_actuators(drive.position)
         if not self._powered:
-            self._bus.power_on()
+            self._offset = self._bus.power_on() - goal
             self._powered = True
             self._current = 1.0
         if drive.current != self._current:
             self._bus.limit_current(drive.current)
             self._current = drive.current
-        self._bus.move(self._map.to_actuators(drive.position))
+        self._bus.move(goal + self._offset)
+        self._offset -= np.clip(self._offset, -self._settle, self._settle)
 
     def show(self, x_d: NDArray[np.float64]) -> None:
         """Servos draw nothing."""

@@ -3,9 +3,10 @@
 from hand_bridge.safety.check import CommandCheck, Refusal
 from hand_bridge.safety.core import SafetyCore
 from hand_bridge.safety.settings import SafetySettings
-from hand_bridge.safety.types import Drive, Power, Reading, State, Status
+from hand_bridge.safety.types import Command, Drive, Power, Reading, State, Status
 
 __all__ = [
+    "Command",
     "CommandCheck",
     "Drive",
     "Power",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emghand.dofs import Dof
 from hand_bridge.safety.settings import SafetySettings
+from hand_bridge.safety.types import Command
 
 
 class Refusal(Enum):
@@ -55,34 +56,15 @@ class CommandCheck:
         self._last_stamp: dict[str, int] = {}
         self._last_seen: dict[str, int] = {}
 
-    def check(
-        self,
-        publisher: str,
-        names: Sequence[str],
-        position: Sequence[float],
-        stamp_ns: int,
-        age_ns: int,
-        now_ns: int,
-    ) -> NDArray[np.float64] | Refusal:
-        """Check one command.
-
-        Parameters
-        ----------
-        publisher : str
-            Identity of the sender.
-        names, position : sequences of the same length
-            The DOFs and their normalised positions.
-        stamp_ns, age_ns : int
-            Stamp of the command on the clock of its sender, and how old it is on that clock [ns].
-        now_ns : int
-            Steady time [ns].
+    def check(self, command: Command, now_ns: int) -> NDArray[np.float64] | Refusal:
+        """Check one command at steady time `now_ns`.
 
         Returns
         -------
         ndarray, shape (n_dofs,), or Refusal
             The command within the limits, or why it was refused.
         """
-        result = self._judge(publisher, names, position, stamp_ns, age_ns)
+        result = self._judge(command)
         if isinstance(result, Refusal):
             self.refusals[result.value] += 1
             return result
@@ -90,23 +72,16 @@ class CommandCheck:
         if len(self._last_stamp) > 16:
             self._last_stamp.clear()
             self._last_seen.clear()
-        self._last_stamp[publisher] = stamp_ns
-        self._last_seen[publisher] = now_ns
-        command = np.clip(result, self.low, self.high)
-        self.clipped += not np.array_equal(command, result)
-        return command
+        self._last_stamp[command.publisher] = command.stamp_ns
+        self._last_seen[command.publisher] = now_ns
+        limited = np.clip(result, self.low, self.high)
+        self.clipped += not np.array_equal(limited, result)
+        return limited
 
-    def _judge(
-        self,
-        publisher: str,
-        names: Sequence[str],
-        position: Sequence[float],
-        stamp_ns: int,
-        age_ns: int,
-    ) -> NDArray[np.float64] | Refusal:
-        if self.commander and publisher != self.commander:
+    def _judge(self, command: Command) -> NDArray[np.float64] | Refusal:
+        if self.commander and command.publisher != self.commander:
             return Refusal.OTHER_PUBLISHER
-        given = tuple(names)
+        given = tuple(command.names)
         if given != self._known_names:
             if not given:
                 return Refusal.EMPTY
@@ -116,17 +91,17 @@ class CommandCheck:
                 return Refusal.REPEATED_DOF
             self._known_names = given
             self._columns = np.array([self._index[name] for name in given])
-        values = np.array(position, np.float64)
+        values = np.array(command.position, np.float64)
         if values.shape != self._columns.shape:
             return Refusal.WRONG_LENGTH
         if not np.isfinite(values).all():
             return Refusal.NOT_FINITE
-        if age_ns > self.settings.max_age * 1e9:
+        if command.age_ns > self.settings.max_age * 1e9:
             return Refusal.STALE
-        if age_ns < -self.settings.max_ahead * 1e9:
+        if command.age_ns < -self.settings.max_ahead * 1e9:
             return Refusal.FUTURE
-        last = self._last_stamp.get(publisher)
-        if last is not None and stamp_ns <= last:
+        last = self._last_stamp.get(command.publisher)
+        if last is not None and command.stamp_ns <= last:
             return Refusal.NOT_MONOTONE
         full = np.zeros(len(self._index))
         full[self._columns] = values

@@ -18,7 +18,7 @@ from hand_bridge.safety.actions import LIMP, OFF, Plan, open_posture, plan_actio
 from hand_bridge.safety.check import CommandCheck, Refusal
 from hand_bridge.safety.limits import LimitCheck
 from hand_bridge.safety.settings import SafetySettings
-from hand_bridge.safety.types import Drive, Power, Reading, State, Status
+from hand_bridge.safety.types import Command, Drive, Power, Reading, State, Status
 
 MAX_STEP_S = 0.05
 """A late step counts as this long, so that a stalled bridge never catches up by a jump."""
@@ -89,16 +89,8 @@ class SafetyCore:
 
     # What others tell it
 
-    def command(
-        self,
-        publisher: str,
-        names: Sequence[str],
-        position: Sequence[float],
-        stamp_ns: int,
-        age_ns: int,
-        now_ns: int,
-    ) -> Refusal | None:
-        """Check and store one command; see `CommandCheck.check` for the parameters.
+    def command(self, command: Command, now_ns: int) -> Refusal | None:
+        """Check and store one command.
 
         Returns
         -------
@@ -106,12 +98,12 @@ class SafetyCore:
             Why it was refused; None: it is the goal of the next steps while armed.
         """
         with self._lock:
-            result = self._check.check(publisher, names, position, stamp_ns, age_ns, now_ns)
+            result = self._check.check(command, now_ns)
             if isinstance(result, Refusal):
                 return result
             if self._state in (State.ARMED, State.FAULT):
                 if not self._check.commander:
-                    self._check.bind(publisher)
+                    self._check.bind(command.publisher)
                     self._revision += 1
                 if self._goal is None:
                     self._ramp_since = now_ns

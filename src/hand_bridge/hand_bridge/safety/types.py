@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
@@ -28,6 +28,27 @@ class Power(Enum):
     """Go to `Drive.position`."""
     LIMP = "limp"
     """No torque, whatever the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command as it arrived, nothing checked yet.
+
+    Parameters
+    ----------
+    publisher : str
+        Identity of the sender.
+    names, position : sequences
+        DOFs and their normalised positions; should be of the same length.
+    stamp_ns, age_ns : int
+        Stamp of the command on the clock of its sender, and how old it is on that clock [ns].
+    """
+
+    publisher: str
+    names: Sequence[str]
+    position: Sequence[float]
+    stamp_ns: int
+    age_ns: int
 
 
 @dataclass(frozen=True)
