@@ -40,7 +40,6 @@ class RecorderSettings:
     min_free: float = setting(
         200.0, "Free space at which a recording is finished", unit="MB", low=0.0
     )
-
     snapshot_services: tuple[str, ...] = setting(
         ("/feature_node/snapshot", "/decoder_node/snapshot"),
         "Services (Trigger), in the order of the signal path, called once they are there: a replay "
@@ -122,6 +121,7 @@ class BagRecorder(EmghandNode):
             raise UserError("no bag was named: give the directory to create")
         path = Path(uri).expanduser().absolute()
         check_space(path, self._settings.value.min_free)
+        self.failure = ""
         names = [self.resolve_topic_name(topic) for topic in topics]
         self._recording = Recording(self._ear, path, names, self.get_logger().warning)
         self._ready_since, self._asked, self._to_ask = {}, set(), []
@@ -139,7 +139,7 @@ class BagRecorder(EmghandNode):
         """
         recording, self._recording = self._recording, None
         if recording is None:
-            raise UserError("not recording")
+            raise UserError(f"not recording: {self.failure}" if self.failure else "not recording")
         self._report = recording.stop()
         total = sum(self._report["messages"].values())  # type: ignore[attr-defined]
         text = f"recorded {total} messages into {recording.path}, lost {self._report['lost']}"

@@ -13,7 +13,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
-from bag_tools.ros_types import message_class, qos_to_bag, recording_qos
+from bag_tools.ros_types import DEEP, message_class, qos_to_bag, recording_qos
 from emghand.errors import UserError
 from emghand.storage.bags import BagError, BagWriter, RawMessage, Topic
 from emghand.storage.bags.integrity import Integrity
@@ -93,6 +93,7 @@ class Recording:
         self._taps: dict[str, _Tap] = {}
         self._unusable: set[str] = set()
         self._shared: set[str] = set()
+        self._failure = ""
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._writer = BagWriter(path)
@@ -166,17 +167,24 @@ class Recording:
         while not stopping:
             # One more round after the wish to stop: what has arrived belongs to the recording.
             stopping = self._stopping.wait(POLL_S)
-            with self._lock:
-                for tap in self._taps.values():
-                    self._take(tap)
+            try:
+                with self._lock:
+                    for tap in self._taps.values():
+                        self._take(tap)
+            except Exception as error:
+                # Whatever it is: a thread that dies unseen would be a recording that loses all.
+                self._failure = f"messages can no longer be taken: {error!r}"
+                return
 
     def _take(self, tap: _Tap) -> None:
-        subscription = tap.subscription
-        name = tap.topic.name
-        with subscription.handle:
-            while (
-                taken := subscription.handle.take_message(subscription.msg_type, True)
-            ) is not None:
+        name, message_type = tap.topic.name, tap.subscription.msg_type
+        handle = tap.subscription.handle
+        with handle:
+            # Bounded: a flood on one topic must not keep the others waiting.
+            for _ in range(DEEP):
+                taken = handle.take_message(message_type, True)
+                if taken is None:
+                    return
                 data, info = taken
                 sequence = info.get("publication_sequence_number")
                 if sequence is None or sequence == _NO_SEQUENCE:
@@ -195,8 +203,10 @@ class Recording:
         Raises
         ------
         UserError
-            When the disk is full or nearly so.
+            When the disk is full or nearly so, or no message can be taken any more.
         """
+        if self._failure:
+            raise BagError(f"recording {self.path}: {self._failure}")
         if self._writer.error is not None:
             raise BagError(f"recording {self.path}: {self._writer.error}")
         check_space(self.path, least_mb)

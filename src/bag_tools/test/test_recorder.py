@@ -15,7 +15,7 @@ from std_msgs.msg import Float64, String
 
 from bag_tools.recorder import BagRecorder
 from emghand.client.domain import claim_domain
-from emghand.storage.bags import BagReader, read_recording
+from emghand.storage.bags import BagReader, read_recording, repair_bag
 from emghand.storage.bags.repair import is_playable
 from emghand_ros import conversions, qos
 from emghand_ros.testing import Graph, wait_until
@@ -157,6 +157,27 @@ def test_too_little_space_refuses_to_start(tmp_path):
         response = start(graph, tmp_path / "bag")
         assert not response.success
         assert "MB are free" in response.message
+
+
+def test_a_recorder_killed_with_9_loses_nothing_older_than_a_fifth_of_a_second(tmp_path):
+    with Graph() as graph:
+        talker = graph.add(Talker())
+        command = [sys.executable, "-m", "bag_tools.recorder", "--ros-args"]
+        process = subprocess.Popen([*command, "-p", f"uri:={tmp_path}/b"], env=dict(os.environ))
+        try:
+            wait_for_match(talker.emg)
+            for i in range(100):
+                talker.frame(i)
+                time.sleep(0.005)
+            time.sleep(0.2)
+        finally:
+            process.kill()
+            process.wait()
+    assert not (tmp_path / "b/metadata.yaml").exists()
+    assert repair_bag(tmp_path / "b").messages >= 101
+    blocks = read_recording(tmp_path / "b").blocks
+    assert [b.first_sample for b in blocks] == [16 * i for i in range(100)]
+    assert is_playable(tmp_path / "b")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

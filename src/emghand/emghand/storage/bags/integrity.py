@@ -6,6 +6,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from rosbags.serde import SerdeError
+
 from emghand.storage.bags.definitions import Types
 from emghand.storage.bags.messages import RawMessage, Topic
 
@@ -62,6 +64,7 @@ class Integrity:
         self._ticks: dict[str, _Counter] = {}
         self._sequences: dict[str, dict[Hashable, _Counter]] = {}
         self._unchecked: set[str] = set()
+        self._malformed: dict[str, int] = {}
 
     def add(self, topic: Topic, message: RawMessage, publisher: Hashable = None) -> None:
         """Count one message.
@@ -75,14 +78,19 @@ class Integrity:
         if message.sequence:
             sequences = self._sequences.setdefault(topic.name, {})
             sequences.setdefault(publisher, _Counter()).add(message.sequence)
+        if topic.type not in (EMG_TYPE, FEATURES_TYPE):
+            return
+        try:
+            content: Any = self._types.decode(topic, message.data)
+        except SerdeError:
+            self._malformed[topic.name] = self._malformed.get(topic.name, 0) + 1
+            return
         if topic.type == EMG_TYPE:
-            frame: Any = self._types.decode(topic, message.data)
-            samples = len(frame.data) // max(frame.n_channels, 1)
+            samples = len(content.data) // max(content.n_channels, 1)
             counter = self._samples.setdefault(topic.name, _Counter())
-            counter.add(int(frame.first_sample), samples)
-        elif topic.type == FEATURES_TYPE:
-            features: Any = self._types.decode(topic, message.data)
-            self._ticks.setdefault(topic.name, _Counter()).add(int(features.tick))
+            counter.add(int(content.first_sample), samples)
+        else:
+            self._ticks.setdefault(topic.name, _Counter()).add(int(content.tick))
 
     def leave_unchecked(self, topic: str) -> None:
         """Ignore the message counters of a topic whose publishers cannot be told apart."""
@@ -101,7 +109,8 @@ class Integrity:
         dict
             ``messages`` per topic; ``lost`` messages in all, and per topic in ``lost_messages``;
             ``samples`` and ``ticks``: per topic their number, those missing, restarts of the
-            counter, and the first gaps; ``unchecked``: topics without a usable message counter.
+            counter, and the first gaps; ``unchecked``: topics without a usable message counter;
+            ``malformed``: per topic the messages whose bytes do not fit their type.
         """
         lost = {
             topic: missing
@@ -118,4 +127,5 @@ class Integrity:
             "samples": {t: c.report("samples") for t, c in sorted(self._samples.items())},
             "ticks": {t: c.report("ticks") for t, c in sorted(self._ticks.items())},
             "unchecked": sorted(unchecked),
+            "malformed": dict(sorted(self._malformed.items())),
         }

@@ -132,11 +132,16 @@ class BagReader:
         return any(damage != Damage() for damage in self.damages.values())
 
     @property
+    def custom(self) -> dict[str, str]:
+        """``custom_data`` of the metadata, as far as they can be read."""
+        information = _metadata_or_none(self.path) if self.path.is_dir() else None
+        custom = (information or {}).get("custom_data") or {}
+        return {str(key): str(value) for key, value in custom.items()}
+
+    @property
     def shared(self) -> list[str]:
         """Topics that several publishers shared: their message counters mean nothing here."""
-        information = (_metadata_or_none(self.path) if self.path.is_dir() else None) or {}
-        custom = information.get("custom_data") or {}
-        return str(custom.get(metadata.SHARED_KEY, "")).split()
+        return self.custom.get(metadata.SHARED_KEY, "").split()
 
     @property
     def damages(self) -> dict[Path, Damage]:

@@ -106,7 +106,8 @@ def _rewrite(path: Path, work: Path) -> Repair:
         lost = sum(damage.lost_bytes for damage in reader.damages.values())
         if not reader.message_count:
             raise BagError(f"{path}: holds no whole message, there is nothing to repair")
-        with BagWriter(work, custom={"repaired": f"lost {lost} bytes"}) as writer:
+        custom = reader.custom | {"repaired": f"lost {lost} bytes"}
+        with BagWriter(work, custom=custom) as writer:
             for topic in reader.topics.values():
                 writer.add_topic(topic)
             for message in reader.messages():
