@@ -26,7 +26,7 @@ from emghand.errors import UserError
 LAUNCH_FILE = Path("launch/live.launch.yaml")
 MOVEMENTS = Path("config/movements/demo.yaml")
 READY_S = 30.0
-FILM_S = 20.0
+FILM_S = 16.0
 SUBJECT = "demo"
 
 JHU_TRAIN = "70%"
