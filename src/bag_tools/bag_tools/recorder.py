@@ -20,7 +20,7 @@ from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
 
 SETTLE_S = 0.5
-"""From the start of a recording, or of a node, until all its publishers are heard [s]."""
+"""Nothing new was heard for so long: all that was there is recorded now [s]."""
 
 SPACING_S = 0.15
 """Between two requests for a snapshot: several ticks [s]."""
@@ -42,8 +42,8 @@ class RecorderSettings:
     )
     snapshot_services: tuple[str, ...] = setting(
         ("/feature_node/snapshot", "/decoder_node/snapshot"),
-        "Services (Trigger), in the order of the signal path, called once they are there: a replay "
-        "begins at the first snapshots",
+        "Services (Trigger), in the order of the signal path, called when all topics are heard: a "
+        "replay begins at the first snapshots",
         live=False,
     )
 
@@ -72,8 +72,9 @@ class BagRecorder(EmghandNode):
             name: self.create_client(Trigger, name)
             for name in self._settings.value.snapshot_services
         }
-        self._ready_since: dict[str, float] = {}
-        self._asked: set[str] = set()
+        self._heard: tuple[int, tuple[str, ...]] = (0, ())
+        self._heard_since = 0.0
+        self._asked = self._heard
         self._to_ask: list[str] = []
         self._last_asked = 0.0
         self.create_service(StartRecording, "~/start", self._on_start)
@@ -124,7 +125,8 @@ class BagRecorder(EmghandNode):
         self.failure = ""
         names = [self.resolve_topic_name(topic) for topic in topics]
         self._recording = Recording(self._ear, path, names, self.get_logger().warning)
-        self._ready_since, self._asked, self._to_ask = {}, set(), []
+        self._heard = self._asked = (0, ())
+        self._to_ask = []
         text = f"recording {path}"
         self.get_logger().info(text)
         return text
@@ -174,15 +176,15 @@ class BagRecorder(EmghandNode):
         if self._recording is None:
             return
         self._recording.follow_graph()
-        self._ask_for_snapshots(time.monotonic())
+        self._ask_for_snapshots(len(self._recording.topics), time.monotonic())
 
-    def _ask_for_snapshots(self, now: float) -> None:
-        ready = [name for name, client in self._snapshots.items() if client.service_is_ready()]
-        self._ready_since = {name: self._ready_since.get(name, now) for name in ready}
-        settled = {name for name, since in self._ready_since.items() if now - since > SETTLE_S}
-        if settled - self._asked:
-            self._asked |= settled
-            self._to_ask = [name for name in self._snapshots if name in settled]
+    def _ask_for_snapshots(self, n_topics: int, now: float) -> None:
+        ready = tuple(n for n, client in self._snapshots.items() if client.service_is_ready())
+        heard = (n_topics, ready)
+        if heard != self._heard:
+            self._heard, self._heard_since = heard, now
+        elif heard != self._asked and now - self._heard_since > SETTLE_S:
+            self._asked, self._to_ask = heard, list(ready)
         # One after the other: a snapshot is of use only where those before it in the path of the
         # signal are older.
         if self._to_ask and now - self._last_asked > SPACING_S:

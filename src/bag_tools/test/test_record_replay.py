@@ -93,7 +93,7 @@ def test_what_the_nodes_did_live_is_repeated_to_the_bit(tmp_path):
         wait_until(lambda: source.raw.get_subscription_count() == 2, "the recorder listens")
         wait_until(lambda: "/decoder/state" in recording.topics, "the recorder knows the topics")
         wait_until(
-            lambda: len(recorder._asked) == 2 and not recorder._to_ask,
+            lambda: len(recorder._asked[1]) == 2 and not recorder._to_ask,
             "the recorder asks for snapshots",
         )
         source.frames(100, drop=(30, 60, 61, 62))

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, TypeVar
 
 from rosbags.interfaces import Qos
 
 from emghand.errors import UserError
 
+T = TypeVar("T")
+
 
 class BagError(UserError):
     """A bag cannot be read or written: the text says why and what to do."""
+
+
+class Closing(ABC):
+    """Closes itself at the end of a ``with`` block."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held."""
+
+    def __enter__(self: T) -> T:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)

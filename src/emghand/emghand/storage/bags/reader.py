@@ -7,7 +7,6 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 from mcap.exceptions import McapError
@@ -18,7 +17,7 @@ from rosbags.serde import SerdeError
 
 from emghand.storage.bags import metadata
 from emghand.storage.bags.definitions import Types
-from emghand.storage.bags.messages import BagError, RawMessage, Topic
+from emghand.storage.bags.messages import BagError, Closing, RawMessage, Topic
 from emghand.storage.bags.scan import Damage, is_complete, scan
 
 
@@ -79,7 +78,7 @@ class _File:
     damage: Damage
 
 
-class BagReader:
+class BagReader(Closing):
     """Reads a bag; one that was cut short is read as far as it goes.
 
     Parameters
@@ -239,17 +238,6 @@ class BagReader:
         """Close the files."""
         for file in self._files:
             file.handle.close()
-
-    def __enter__(self) -> BagReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _open_indexed(handle: BinaryIO) -> tuple[SeekingReader, Summary]:

@@ -9,13 +9,12 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from mcap.writer import CompressionType, Writer
 
 from emghand.storage.bags import metadata
 from emghand.storage.bags.definitions import Types, find_definition
-from emghand.storage.bags.messages import BagError, RawMessage, Topic
+from emghand.storage.bags.messages import BagError, Closing, RawMessage, Topic
 
 FLUSH_S = 0.1
 SYNC_S = 2.0
@@ -57,7 +56,7 @@ class _AppendFile:
         self._file.close()
 
 
-class BagWriter:
+class BagWriter(Closing):
     """Writes already serialised messages in a thread of its own.
 
     What was handed to `write` reaches the operating system within `flush_s` as complete MCAP
@@ -309,14 +308,3 @@ class BagWriter:
         self._file.flush()
         self._file.sync()
         metadata.write_metadata(self.path, information)
-
-    def __enter__(self) -> BagWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
