@@ -105,24 +105,17 @@ def send_emg(seconds: float, channels: int) -> None:
     import rclpy
     from emghand_interfaces.msg import EmgFrame, EmgInfo
 
+    from emghand.storage.recording import Stream
     from emghand_ros import qos
-    from emghand_ros.conversions import emg_to_ros
+    from emghand_ros.conversions import emg_to_ros, stream_to_ros
     from emghand_ros.node import EmghandNode
 
     with rclpy.init():
         node = EmghandNode("emg_source")
         infos = node.create_publisher(EmgInfo, "/emg/info", qos.LATCHED)
         frames = node.create_publisher(EmgFrame, "/emg/raw", qos.EMG)
-        infos.publish(
-            EmgInfo(
-                device="benchmark",
-                stream="benchmark",
-                channel_names=list(channel_names(channels)),
-                rate=RATE,
-                block_size=BLOCK,
-                unit="V",
-            )
-        )
+        names = channel_names(channels)
+        infos.publish(stream_to_ros(Stream("benchmark", "benchmark", names, RATE, BLOCK)))
         while frames.get_subscription_count() < 1 or node.count_subscribers("/features") < 1:
             time.sleep(0.01)
         time.sleep(1.0)

@@ -30,7 +30,7 @@ from emghand.signal.settings import FeatureSettings
 from emghand.storage.models import Model, save_model
 from emghand.storage.recording import Block, Recording, Stream
 from emghand_ros import qos
-from emghand_ros.conversions import emg_to_ros, time_to_ns
+from emghand_ros.conversions import emg_to_ros, stream_to_ros, time_to_ns
 from emghand_ros.node import EmghandNode
 from emghand_ros.testing import wait_until
 
@@ -133,17 +133,7 @@ class Bench:
         return path
 
     def describe(self, stream):
-        self.infos.publish(
-            EmgInfo(
-                device=stream.device,
-                stream=stream.stream,
-                channel_names=list(stream.channel_names),
-                rate=stream.rate,
-                block_size=stream.block_size,
-                unit=stream.unit,
-                full_scale=stream.full_scale,
-            )
-        )
+        self.infos.publish(stream_to_ros(stream))
 
     @staticmethod
     def frame(stream, block):

@@ -56,6 +56,19 @@ def emg_to_ros(
     return message
 
 
+def stream_to_ros(stream: Stream) -> EmgInfo:
+    """Description of a stream of raw EMG as a message, without a stamp."""
+    return EmgInfo(
+        device=stream.device,
+        stream=stream.stream,
+        channel_names=list(stream.channel_names),
+        rate=stream.rate,
+        block_size=stream.block_size,
+        unit=stream.unit,
+        full_scale=stream.full_scale,
+    )
+
+
 def stream_from_ros(message: EmgInfo) -> Stream:
     """What a stream of raw EMG carries."""
     return Stream(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 
+from emghand.storage.recording import Stream
 from emghand_ros.conversions import (
     MessageError,
     bytes_to_field,
@@ -14,6 +15,8 @@ from emghand_ros.conversions import (
     features_from_ros,
     features_to_ros,
     ns_to_time,
+    stream_from_ros,
+    stream_to_ros,
     time_to_ns,
     to_field,
 )
@@ -90,6 +93,12 @@ def test_a_bad_dof_vector_is_refused_with_the_reason(names, values, reason):
     message = dofs_to_ros(names, np.array(values), ns_to_time(0))
     with pytest.raises(MessageError, match=reason):
         dofs_from_ros(message, DOFS)
+
+
+def test_the_description_of_a_stream_passes_a_message_unchanged():
+    stream = Stream("cyton", "cyton-1", ("a", "b"), 250.0, 1, "V", 0.1875)
+    message = stream_to_ros(stream)
+    assert stream_from_ros(deserialize_message(serialize_message(message), type(message))) == stream
 
 
 def test_bytes_pass_a_field_unchanged():

@@ -63,7 +63,11 @@ class Display(Protocol):
 
 @dataclass
 class Outcome:
-    """What became of a run; the fields of the results of both actions."""
+    """What became of a run; the fields of the results of both actions.
+
+    `status` is ``complete``, ``cancelled``, or ``failed``: it could not start, or the recording
+    could not be finished.
+    """
 
     status: str = "failed"
     message: str = ""
@@ -154,12 +158,13 @@ class PromptedRun:
             if self.goal.record:
                 self._finish_recording(recorder)
         n, total = len(outcome.trials), len(self.schedule.trials)
-        if completed:
-            outcome.status, done = "complete", f"{n} trials"
-        else:
-            outcome.status, done = "cancelled", f"cancelled after {n} of {total} trials"
+        done = f"{n} trials" if completed else f"cancelled after {n} of {total} trials"
+        status = "complete" if completed else "cancelled"
         outcome.message = "; ".join(filter(None, (done, outcome.message)))
-        self._write_table()
+        if self.goal.record and not outcome.report and not self.abandoned:
+            status = "failed"
+        self._write_table(status)
+        outcome.status = status
 
     def _prompt(self) -> bool:
         if self.goal.record and self.stop.wait(self._settings.lead):
@@ -207,12 +212,12 @@ class PromptedRun:
         except UserError as error:
             self.outcome.message = str(error)
 
-    def _write_table(self) -> None:
+    def _write_table(self, status: str) -> None:
         outcome = self.outcome
         bag = self.bag.relative_to(self.session.path).as_posix() if outcome.bag else ""
         document = {
             "activity": self.activity,
-            "status": outcome.status,
+            "status": status,
             "message": outcome.message,
             "shuffle": bool(self.goal.shuffle),
             "seed": int(self.goal.seed),

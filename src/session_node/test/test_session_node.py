@@ -215,3 +215,14 @@ def test_deactivation_stops_a_run_and_writes_its_table(bench):
     wait_until(path.exists, "the table")
     assert json.loads(path.read_text())["status"] == "cancelled"
     wait_until(lambda: bench.recorder._recording is None, "the end of the recording")
+
+
+def test_a_recording_that_ended_on_its_own_makes_the_run_a_failure(bench):
+    handle = send(bench, goal(bench, repetitions=1))
+    wait_until(lambda: bench.heard["x_d"], "the first prompt")
+    bench.graph.call(bench.recorder.stop_recording)
+    answer = result(bench, handle)
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert not answer.result.success and "recorder" in answer.result.message
+    table = json.loads((bench.folder / "session/results/collect_trials.json").read_text())
+    assert table["status"] == "failed" and len(table["trials"]) == 2
