@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,7 @@ def test_commands_exist_with_these_options(page):
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {"__name__": "docs"}
+    module = types.ModuleType("docs")
+    monkeypatch.setitem(sys.modules, "docs", module)  # dataclasses look their module up
     for number, block in enumerate(blocks(page, "python")):
-        exec(compile(block, f"{page.name}, block {number + 1}", "exec"), namespace)
+        exec(compile(block, f"{page.name}, block {number + 1}", "exec"), vars(module))

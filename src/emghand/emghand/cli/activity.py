@@ -78,4 +78,6 @@ def run_activity(args: argparse.Namespace, activity: str) -> int:
         print(f"{result.message}{recorded}")
     else:
         print(f"error: {result.message}", file=sys.stderr)
+    if graph.interrupted:
+        return 130
     return 0 if result.success else 1

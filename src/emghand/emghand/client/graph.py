@@ -41,6 +41,11 @@ class GraphClient:
     timeout : float
         How long to wait for a service, an action or an answer [s].
 
+    Attributes
+    ----------
+    interrupted : bool
+        Ctrl-C has cancelled an activity.
+
     Raises
     ------
     UserError
@@ -55,6 +60,7 @@ class GraphClient:
 
     def __init__(self, timeout: float = TIMEOUT_S) -> None:
         self.timeout = timeout
+        self.interrupted = False
 
     def __enter__(self) -> GraphClient:
         try:
@@ -153,17 +159,31 @@ class GraphClient:
         return self._call_all("arm", SetBool, SetBool.Request(data=on))
 
     def stop(self) -> None:
-        """Emergency stop: latched by every bridge until it is reset."""
+        """Emergency stop: latched by every bridge until it is reset.
+
+        Raises
+        ------
+        UserError
+            When no bridge says that it has stopped.
+        """
+        from emghand_interfaces.msg import HandStatus
         from rclpy.qos import DurabilityPolicy, QoSProfile
         from std_msgs.msg import Bool
 
-        profile = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        publisher = self._node.create_publisher(Bool, "/estop", profile)
-        self.wait_for(lambda: publisher.get_subscription_count() > 0, "a hand bridge (/estop)")
+        states: list[int] = []
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        publisher = self._node.create_publisher(Bool, "/estop", latched)
         publisher.publish(Bool(data=True))
-        from rclpy.duration import Duration
-
-        publisher.wait_for_all_acked(Duration(seconds=self.timeout))
+        subscription = self._node.create_subscription(
+            HandStatus, "/hand/status", lambda message: states.append(message.state), latched
+        )
+        try:
+            self.wait_for(
+                lambda: bool(states) and states[-1] == HandStatus.ESTOP,
+                "a hand bridge that has stopped",
+            )
+        finally:
+            self._node.destroy_subscription(subscription)
 
     def reset_estop(self) -> list[str]:
         """Reset the emergency stop of every bridge; they stay disarmed."""
@@ -238,6 +258,7 @@ class GraphClient:
             while not future.done():
                 self._executor.spin_once(timeout_sec=0.1)
         except KeyboardInterrupt:
+            self.interrupted = True
             self._result(handle.cancel_goal_async(), f"{name} (cancel)")
             self._result(future, f"{name} (cancelled)", 4 * self.timeout)
         finally:
