@@ -24,7 +24,7 @@ def blocks(page: Path, *languages: str) -> list[str]:
 
 def commands(page: Path) -> list[list[str]]:
     found = []
-    for block in blocks(page, "bash", "console"):
+    for block in blocks(page, "bash", "console", "sh"):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line.removeprefix("$ "), comments=True)
             if words:
