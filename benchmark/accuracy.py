@@ -83,7 +83,7 @@ def synthetic_recording(person: int, run: int, repetitions: int) -> Recording:
 
 def main() -> None:
     """Print both tables."""
-    console = Console()
+    console = Console(width=110)
     folder = Path(os.environ.get("EMGHAND_DATA", "../shared/data")) / "jhu_myo_mediapipe"
     table = Table(title="JHU, raw x_hat, R² on the last 30 %")
     fingers = ("thumb", "index", "middle", "ring", "little")
