@@ -88,7 +88,7 @@ def test_a_band_above_nyquist_is_refused():
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, 1e12, np.inf, np.nan])
 def test_a_rate_that_no_device_has_is_refused(rate):
-    with pytest.raises(UserError, match="rate: .* Hz must lie above 0"):
+    with pytest.raises(UserError, match="Hz must lie above 0"):
         FeaturePipeline(FeatureSettings(), 8, rate)
 
 
