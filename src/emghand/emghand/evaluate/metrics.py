@@ -83,7 +83,7 @@ def score(
         When there is nothing to score, shapes disagree, or a value is not finite: it would take its
         DOF out of the mean.
     """
-    X, P = np.asarray(x_d, dtype=np.float64), np.asarray(estimate, dtype=np.float64)
+    X, P, origin = (np.asarray(a, dtype=np.float64) for a in (x_d, estimate, rest))
     if X.shape != P.shape or X.ndim != 2 or X.shape[1] != len(names):
         raise UserError(f"scores: shapes disagree: {X.shape}, {P.shape}, {len(names)} DOFs")
     if not len(X):
@@ -96,7 +96,7 @@ def score(
     span = X.max(axis=0) - X.min(axis=0)
     variance = X.var(axis=0)
     moves = span > 1e-9
-    away = np.abs(X - rest) > AT_REST
+    away = np.abs(X - origin) > AT_REST
     others = away.any(axis=1, keepdims=True) & ~away
     return Scores(
         names=tuple(names),
@@ -105,7 +105,7 @@ def score(
         r2=_divide(variance - mse, variance, moves),
         correlation=_correlation(X, P, moves),
         intended=_rms(error, away),
-        unintended=_rms(P - rest, others),
+        unintended=_rms(P - origin, others),
     )
 
 
