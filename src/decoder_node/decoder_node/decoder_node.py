@@ -114,6 +114,7 @@ class DecoderNode(EmghandNode):
     def _install(self, loaded: LoadedModel) -> None:
         if self._space is not None:
             check_match(loaded.space, self._space)
+            self._mismatch = ""
         if self._pipeline is None:
             own = self._output.value if self._keep_output else None
             self._pipeline = DecoderPipeline(loaded.model, own)
@@ -121,11 +122,10 @@ class DecoderNode(EmghandNode):
         else:
             self._pipeline.set_model(loaded.model)
         self._loaded = loaded
-        self._mismatch = ""
-        self._output.apply(self._pipeline.output)
         names = list(dof_names(loaded.model.dofs))
         self._out_message.name = names
         self._raw_message.name = names
+        self._output.apply(self._pipeline.output)
         self._period_ticks = max(1, round(self._own.snapshot_period * loaded.model.tick_rate))
         if not self._fresh:
             self._announce(PipelineEvent.MODEL)
@@ -214,6 +214,7 @@ class DecoderNode(EmghandNode):
             return
         self._info = info
         self._fresh = True
+        self._space = None
         try:
             self._space = FeatureSpace.parse(info.names, info.rate, info.settings)
             if self._loaded is not None:
@@ -285,6 +286,8 @@ class DecoderNode(EmghandNode):
             self._publish_model()
         elif reset:
             pipeline.reset()
+            # The counter may have begun anew: what is missed or announced is counted from here.
+            self._tick = tick - 1
             self._journal.event(PipelineEvent.RESET, tick, reason="features")
         elif tick > self._tick + 1:
             self._missed += tick - self._tick - 1

@@ -73,7 +73,8 @@ class Journal:
         if time.monotonic() >= self._settled_at:
             self._settled_at = math.inf
             return True
-        return self.snapshot_due or tick - self._last_snapshot >= period_ticks
+        # A counter that began anew lies below the last snapshot.
+        return self.snapshot_due or not 0 <= tick - self._last_snapshot < period_ticks
 
     def snapshot(
         self,

@@ -3,7 +3,7 @@ import io
 
 import numpy as np
 import pytest
-from emghand_interfaces.msg import FeatureFrame, StateSnapshot
+from emghand_interfaces.msg import FeatureFrame, FeatureInfo, StateSnapshot
 from live_bench import detail, make_model, make_recording, make_stream, skip_blocks
 from rclpy.parameter import Parameter
 
@@ -68,6 +68,21 @@ def test_a_new_stream_starts_both_pipelines_afresh(bench):
     starts = [detail(e)["stream"]["stream"] for e in bench.events("/features/event", "start")]
     assert starts == ["test-1", "test-2"]
     assert [e.tick for e in bench.events("/decoder/event", "start")] == [18, 18]
+
+
+def test_a_sample_counter_that_begins_anew_is_followed_by_ticks_events_and_snapshots(bench):
+    model, other = make_model(0), make_model(1)
+    bench.start(model, features={"snapshot_period": 0.5}, snapshot_period=0.5)
+    bench.play(make_recording(3.0))
+    bench.play(make_recording(1.5, seed=5), describe=False)
+    assert bench.load(bench.save(other)).success
+    bench.play(make_recording(0.5, first=1488, seed=6), describe=False)
+    assert [e.tick for e in bench.events("/decoder/event", "model")] == [1488 // 16]
+    assert bench.events("/decoder/event", "missed") == []
+    for topic in ("/features/state", "/decoder/state"):
+        ticks = [s.tick for s in bench.heard[topic]]
+        again = int(np.argmin(np.diff(ticks))) + 1
+        assert len(ticks[again:]) >= 2
 
 
 def test_frames_and_their_description_may_arrive_in_any_order(bench):
@@ -144,6 +159,21 @@ def test_features_of_another_space_are_not_decoded_and_the_reason_is_shown(bench
     level, message, _ = bench.graph.call(bench.decoder_node.diagnose)
     assert level == b"\x02" and "trained with features = ('mav',)" in message
     assert bench.heard["/decoder/out_x_hat"] == []
+
+
+def test_features_that_cannot_be_understood_are_not_decoded_by_another_model_either(bench):
+    bench.start(make_model(0))
+    bench.play(make_recording(1.0))
+    infos = bench.node.create_publisher(FeatureInfo, "/features/info", qos.LATCHED)
+    infos.publish(FeatureInfo(names=["?"], rate=1.0, settings="{"))
+    wait_until(lambda: bench.decoder_node._mismatch, "the description")
+    before = len(bench.heard["/decoder/out_x_hat"])
+    bench.load(bench.save(make_model(1)))
+    bench.play(make_recording(1.0, first=1008), describe=False)
+    wait_until(lambda: bench.decoder_node._unused > 10, "frames to be passed over")
+    level, message, _ = bench.graph.call(bench.decoder_node.diagnose)
+    assert level == b"\x02" and "settings cannot be read" in message
+    assert len(bench.heard["/decoder/out_x_hat"]) == before
 
 
 def test_guard_thresholds_do_not_make_a_model_unfit(bench):

@@ -16,6 +16,10 @@ from sensor_msgs.msg import JointState
 
 from emghand.storage.recording import Stream
 
+LAST_SAMPLE = 2**62
+"""Largest sample counter that is believed; beyond it the state of a pipeline, int64, would not hold
+what follows."""
+
 _CODES = {np.dtype(np.float32): "f", np.dtype(np.float64): "d", np.dtype(np.uint8): "B"}
 
 
@@ -88,8 +92,10 @@ def emg_from_ros(message: EmgFrame) -> np.ndarray:
     Raises
     ------
     MessageError
-        When the data are not a whole number of samples.
+        When the data are not a whole number of samples, or the sample counter is out of range.
     """
+    if message.first_sample > LAST_SAMPLE:
+        raise MessageError(f"the sample counter {message.first_sample} is out of range")
     flat = np.frombuffer(message.data, np.float32)
     channels = message.n_channels
     if channels == 0 or flat.size == 0 or flat.size % channels:

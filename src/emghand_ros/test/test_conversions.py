@@ -66,6 +66,12 @@ def test_a_frame_that_is_not_whole_samples_is_refused(channels, values):
         emg_from_ros(message)
 
 
+def test_a_sample_counter_that_no_device_reaches_is_refused():
+    message = emg_to_ros(np.zeros((1, 4), np.float32), 2**63, 0, 0, "")
+    with pytest.raises(MessageError, match="counter 9223372036854775808 is out of range"):
+        emg_from_ros(message)
+
+
 def test_a_feature_vector_passes_a_message_to_the_bit():
     z = np.array([0.1, -np.pi, 1e-300, np.nan])
     message = features_to_ros(z, 12, ns_to_time(5), quality=3, reset=True)

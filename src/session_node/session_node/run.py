@@ -129,7 +129,7 @@ class PromptedRun:
             self.movement_set, goal.repetitions or None, shuffle=goal.shuffle, seed=goal.seed
         )
         path = Path(goal.session).expanduser().absolute()
-        if path.exists() and any(path.iterdir()):
+        if _is_in_use(path):
             self.session = Session.open(path)
             if goal.subject and goal.subject != self.session.subject:
                 raise UserError(
@@ -210,7 +210,7 @@ class PromptedRun:
         try:
             self.outcome.report = recorder.stop()
         except UserError as error:
-            self.outcome.message = str(error)
+            self.outcome.message = "; ".join(filter(None, (self.outcome.message, str(error))))
 
     def _write_table(self, status: str) -> None:
         outcome = self.outcome
@@ -245,3 +245,12 @@ class PromptedRun:
             "end_ns": finished.end_ns,
             "rmse": {name: (None if math.isnan(e) else e) for name, e in errors},
         }
+
+
+def _is_in_use(path: Path) -> bool:
+    try:
+        return path.exists() and any(path.iterdir())
+    except OSError as error:
+        raise UserError(
+            f"session {path}: is no directory that can be read: {error.strerror or error}"
+        ) from error

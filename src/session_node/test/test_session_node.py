@@ -175,6 +175,24 @@ def test_a_bad_goal_is_aborted_with_the_reason(bench, changes, reason):
     assert bench.heard["x_d"] == []
 
 
+def test_a_session_that_is_a_file_is_refused_with_the_reason(bench):
+    answer = result(bench, send(bench, goal(bench, session=str(bench.folder / "set.yaml"))))
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert "set.yaml: is no directory that can be read" in answer.result.message
+
+
+def test_a_collection_whose_recording_ended_early_is_no_success(bench):
+    handle = send(bench, goal(bench, repetitions=1))
+    wait_until(lambda: bench.heard["trial"], "the first trial")
+    bench.graph.call(bench.recorder.stop_recording)
+    answer = result(bench, handle)
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert not answer.result.success
+    assert answer.result.message == "2 trials; recorder: not recording"
+    table = json.loads((bench.folder / "session/results/collect_trials.json").read_text())
+    assert table["status"] == "failed"
+
+
 def test_a_session_of_another_subject_is_left_alone(bench):
     Session.create(bench.folder / "session", "s2")
     answer = result(bench, send(bench, goal(bench)))

@@ -96,8 +96,9 @@ class OutputChain:
     def adopt(self, other: OutputChain) -> None:
         """Take over the state of the filters that `other` has too, so that the output goes on.
 
-        The speed limiter is always among them when the DOFs are the same: a change of settings or
-        of the model moves the hand no faster than the speed limit.
+        The speed limiter is always among them when the DOFs are the same: in the default order,
+        where only the clip comes after it, a change of settings or of the model moves the hand no
+        faster than the speed limit.
         """
         if self.dofs != other.dofs:
             return

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from emghand.errors import UserError
 
 AT_REST = 0.05
-"""A DOF whose |x_d| is at most this is meant to be at rest."""
+"""A DOF whose x_d is at most this far from rest is meant to be at rest."""
 
 Floats = NDArray[np.float64]
 
@@ -33,9 +33,10 @@ class Scores:
     correlation : ndarray
         Pearson's; blind to gain and offset.
     intended : ndarray
-        RMSE while this DOF is meant to be away from rest, |x_d| > 0.05.
+        RMSE while this DOF is meant to be away from rest, by more than 0.05.
     unintended : ndarray
-        Root mean square of the estimate while this DOF is meant to rest and another is not.
+        Root mean square of the estimate, from rest, while this DOF is meant to rest and another
+        is not.
     """
 
     names: tuple[str, ...]
@@ -64,31 +65,38 @@ class Scores:
         }
 
 
-def score(x_d: ArrayLike, estimate: ArrayLike, names: Sequence[str]) -> Scores:
+def score(
+    x_d: ArrayLike, estimate: ArrayLike, names: Sequence[str], rest: ArrayLike = 0.0
+) -> Scores:
     """Measures of an estimate.
 
     Parameters
     ----------
     x_d, estimate : array_like, shape (m, n_dofs)
     names : sequence of str, length n_dofs
+    rest : array_like, shape (n_dofs,)
+        Where each DOF is at rest.
 
     Raises
     ------
     UserError
-        When there is nothing to score or shapes disagree.
+        When there is nothing to score, shapes disagree, or a value is not finite: it would take its
+        DOF out of the mean.
     """
-    X, P = np.asarray(x_d, dtype=np.float64), np.asarray(estimate, dtype=np.float64)
+    X, P, origin = (np.asarray(a, dtype=np.float64) for a in (x_d, estimate, rest))
     if X.shape != P.shape or X.ndim != 2 or X.shape[1] != len(names):
         raise UserError(f"scores: shapes disagree: {X.shape}, {P.shape}, {len(names)} DOFs")
     if not len(X):
         raise UserError("scores: no tick is both labelled and decoded")
+    if not (np.isfinite(X).all() and np.isfinite(P).all()):
+        raise UserError("scores: x_d or the estimate holds values that are not finite")
     error = P - X
     mse = (error * error).mean(axis=0)
     rmse = np.sqrt(mse)
     span = X.max(axis=0) - X.min(axis=0)
     variance = X.var(axis=0)
     moves = span > 1e-9
-    away = np.abs(X) > AT_REST
+    away = np.abs(X - origin) > AT_REST
     others = away.any(axis=1, keepdims=True) & ~away
     return Scores(
         names=tuple(names),
@@ -97,7 +105,7 @@ def score(x_d: ArrayLike, estimate: ArrayLike, names: Sequence[str]) -> Scores:
         r2=_divide(variance - mse, variance, moves),
         correlation=_correlation(X, P, moves),
         intended=_rms(error, away),
-        unintended=_rms(P, others),
+        unintended=_rms(P - origin, others),
     )
 
 

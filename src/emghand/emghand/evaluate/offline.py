@@ -88,11 +88,12 @@ def evaluate(
     x_hat, out, now, before = (np.concatenate(v) for v in parts.values())
     relax_pos = np.array(per_dof("relax_pos", output.relax_pos, len(names)))
     low, high = np.array([d.low for d in model.dofs]), np.array([d.high for d in model.dofs])
+    rest = np.clip(relax_pos, low, high)
     return Evaluation(
         x_hat=score(now, x_hat, names),
         x_hat_compensated=score(before, x_hat, names),
-        out_x_hat=score(np.clip(now + relax_pos, low, high), out, names),
-        out_x_hat_compensated=score(np.clip(before + relax_pos, low, high), out, names),
+        out_x_hat=score(np.clip(now + relax_pos, low, high), out, names, rest),
+        out_x_hat_compensated=score(np.clip(before + relax_pos, low, high), out, names, rest),
         lag_s=model.lag_s,
         ticks=len(now),
         faults=faults,

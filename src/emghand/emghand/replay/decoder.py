@@ -98,14 +98,17 @@ class _Section:
                 self._pipeline = None
                 continue
             tick = item.features.tick
+            missed = self._was_missed(tick)
             if start is not None and tick == start.tick:
                 self._pipeline = self._make(start.detail["model_id"], start.detail["output"])
+                start = None
             else:
                 if self._pipeline is None:
                     self._resume(tick)
                 if self._pipeline is not None:
-                    self._apply(tick, item.features.reset)
-            if self._pipeline is not None and not self._was_missed(tick):
+                    # What never arrived reset nothing either.
+                    self._apply(tick, item.features.reset and not missed)
+            if self._pipeline is not None and not missed:
                 decoded = self._pipeline.step(item.features.z, tick, item.features.quality)
                 dofs = tuple(d.name for d in self._pipeline.dofs)
                 results.append(ReplayedOutput(item.stamp_ns, tick, dofs, decoded))

@@ -20,6 +20,9 @@ from emghand.signal.window import SlidingSum
 
 Array = NDArray[np.float64]
 
+MAX_RATE = 1e6
+"""Most samples per second [Hz]; it bounds the memory that a description of a stream asks for."""
+
 _CHUNK = 4096
 _MOST_HOPS = 32
 _CACHE_BYTES = 1 << 17
@@ -98,8 +101,8 @@ class FeaturePipeline:
             channel_names = [f"ch{i + 1}" for i in range(n_channels)]
         if len(channel_names) != n_channels or len(set(channel_names)) != n_channels:
             raise UserError(f"{n_channels} channels need as many names, each once")
-        if not rate > 0:
-            raise UserError(f"rate: {rate} Hz must be above 0")
+        if not 0 < rate <= MAX_RATE:
+            raise UserError(f"rate: {rate:g} Hz must lie above 0 and not above {MAX_RATE:g} Hz")
         self.settings = settings
         self.n_channels = n_channels
         self.rate = rate

@@ -54,6 +54,24 @@ def test_what_is_not_defined_is_none_in_json_and_left_out_of_the_mean():
     assert found.mean_r2 == pytest.approx(found.r2[0])
 
 
+def test_rest_is_where_the_relaxed_hand_is():
+    X = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, -1.0]])
+    P = np.array([[0.1, 0.0], [0.8, 0.1], [0.2, -0.5]])
+    rest = np.array([0.25, -0.5])
+    here, there = score(X, P, NAMES), score(X + rest, P + rest, NAMES, rest)
+    np.testing.assert_allclose(there.intended, here.intended)
+    np.testing.assert_allclose(there.unintended, here.unintended)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_an_error_and_takes_no_dof_out_of_the_mean(bad):
+    X = np.random.default_rng(0).uniform(-1, 1, (50, 2))
+    P = X.copy()
+    P[7, 1] = bad
+    with pytest.raises(UserError, match="not finite"):
+        score(X, P, NAMES)
+
+
 @pytest.mark.parametrize(
     ("X", "P"), [(np.zeros((3, 2)), np.zeros((4, 2))), (np.zeros((0, 2)), np.zeros((0, 2)))]
 )

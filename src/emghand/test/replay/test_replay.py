@@ -79,6 +79,14 @@ def test_ticks_the_decoder_missed_are_left_out_again(live):
     assert report.features.identical == 97
 
 
+def test_a_reset_that_came_with_a_missed_tick_is_left_out_too(live):
+    live.missing_ticks = {35}
+    live.frames(100, drop=(30, 31))
+    report = check(live)
+    assert report.passed
+    assert report.x_hat.identical == report.x_hat.recorded == 97 - 2 - 3 - 1
+
+
 def test_model_output_and_reset_take_effect_at_their_tick(live):
     live.frames(30)
     live.swap_model(make_model(2, speed_limit=(0.5,)))

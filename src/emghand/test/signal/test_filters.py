@@ -6,6 +6,7 @@ from scipy import signal
 
 from emghand.errors import UserError
 from emghand.signal import filters
+from emghand.signal.feature_pipeline import FeaturePipeline
 from emghand.signal.filters import StreamingFilter, band_sections, notch_sections
 from emghand.signal.settings import FeatureSettings
 
@@ -83,6 +84,12 @@ def test_notches_sit_on_the_mains_harmonics_below_nyquist():
 def test_a_band_above_nyquist_is_refused():
     with pytest.raises(UserError, match="bandpass_low: 120 Hz is too high for a stream of 200 Hz"):
         band_sections(FeatureSettings(bandpass_low=120.0), 200.0)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, 1e12, np.inf, np.nan])
+def test_a_rate_that_no_device_has_is_refused(rate):
+    with pytest.raises(UserError, match="Hz must lie above 0"):
+        FeaturePipeline(FeatureSettings(), 8, rate)
 
 
 def test_a_dead_stream_leaves_no_denormal_numbers_behind():
