@@ -153,17 +153,35 @@ class GraphClient:
         return self._call_all("arm", SetBool, SetBool.Request(data=on))
 
     def stop(self) -> None:
-        """Emergency stop: latched by every bridge until it is reset."""
+        """Emergency stop: latched by every bridge until it is reset.
+
+        Raises
+        ------
+        UserError
+            When no bridge confirms that it has stopped.
+        """
+        from emghand_interfaces.msg import HandStatus
         from rclpy.qos import DurabilityPolicy, QoSProfile
         from std_msgs.msg import Bool
 
         profile = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         publisher = self._node.create_publisher(Bool, "/estop", profile)
-        self.wait_for(lambda: publisher.get_subscription_count() > 0, "a hand bridge (/estop)")
-        publisher.publish(Bool(data=True))
-        from rclpy.duration import Duration
+        stopped: list[bool] = []
 
-        publisher.wait_for_all_acked(Duration(seconds=self.timeout))
+        def on_status(status: Any) -> None:
+            if status.state == HandStatus.ESTOP:
+                stopped.append(True)
+
+        def is_stopped() -> bool:
+            # Again and again: whoever hears it first may be a plot or a recorder, not the bridge.
+            publisher.publish(Bool(data=True))
+            return bool(stopped)
+
+        status = self._node.create_subscription(HandStatus, "/hand/status", on_status, profile)
+        try:
+            self.wait_for(is_stopped, "a hand bridge that confirms the stop")
+        finally:
+            self._node.destroy_subscription(status)
 
     def reset_estop(self) -> list[str]:
         """Reset the emergency stop of every bridge; they stay disarmed."""
@@ -235,8 +253,15 @@ class GraphClient:
             raise UserError(f"{name}: refused the goal")
         future = handle.get_result_async()
         try:
+            missing_since = None
             while not future.done():
                 self._executor.spin_once(timeout_sec=0.1)
+                if client.server_is_ready():
+                    missing_since = None
+                    continue
+                missing_since = missing_since or time.monotonic()
+                if time.monotonic() - missing_since > self.timeout:
+                    raise UserError(f"{name}: the node that ran it has gone, see its log")
         except KeyboardInterrupt:
             self._result(handle.cancel_goal_async(), f"{name} (cancel)")
             self._result(future, f"{name} (cancelled)", 4 * self.timeout)
