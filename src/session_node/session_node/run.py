@@ -125,7 +125,7 @@ class PromptedRun:
             self.movement_set, goal.repetitions or None, shuffle=goal.shuffle, seed=goal.seed
         )
         path = Path(goal.session).expanduser().absolute()
-        if path.exists() and any(path.iterdir()):
+        if path.is_dir() and any(path.iterdir()):
             self.session = Session.open(path)
             if goal.subject and goal.subject != self.session.subject:
                 raise UserError(
