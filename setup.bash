@@ -5,19 +5,22 @@ if [ ! -f "$_emghand_root/install/setup.bash" ]; then
   unset _emghand_root
   return 1 2>/dev/null || exit 1
 fi
-if [ -z "$ROS_DISTRO" ] && [ -d "$_emghand_root/.venv" ]; then
+if [ -z "${ROS_DISTRO:-}" ] && [ -d "$_emghand_root/.venv" ]; then
   . "$_emghand_root/.venv/bin/activate"
   # A variable of another environment's ROS 2 would keep this one from finding its libraries.
   unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
-  case ":$AMENT_PREFIX_PATH:" in *":$VIRTUAL_ENV:"*) ;; *)
+  case ":${AMENT_PREFIX_PATH:-}:" in *":$VIRTUAL_ENV:"*) ;; *)
     export AMENT_PREFIX_PATH="$VIRTUAL_ENV${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}" ;;
   esac
 fi
+# The scripts of ROS 2 use unset variables, which a shell under `set -u` would not forgive.
+case $- in *u*) _emghand_nounset=1; set +u ;; *) _emghand_nounset= ;; esac
 . "$_emghand_root/install/setup.bash"
+if [ -n "$_emghand_nounset" ]; then set -u; fi
 export PATH="$_emghand_root/install/emghand/lib/emghand:$PATH"
 # Nothing leaves this machine unless the user opens it.
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
 # One thread is fastest for matrices of this size, and leaves the other cores to the other nodes.
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
-if [ -z "$DISPLAY" ] && [ -z "$WAYLAND_DISPLAY" ]; then export MUJOCO_GL="${MUJOCO_GL:-egl}"; fi
-unset _emghand_root
+if [ -z "${DISPLAY:-}" ] && [ -z "${WAYLAND_DISPLAY:-}" ]; then export MUJOCO_GL="${MUJOCO_GL:-egl}"; fi
+unset _emghand_root _emghand_nounset

@@ -24,6 +24,9 @@ from emghand_ros import qos
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a node in an orderly way; SIGHUP comes when its terminal is closed."""
+
 WAIT_S = 0.2
 """Longest wait of the executor: a signal is noticed that much later at most."""
 
@@ -197,7 +200,7 @@ def _stop_on_signals() -> threading.Event:
     # more, and leave Python's KeyboardInterrupt to strike in the middle of any callback.
     stop = threading.Event()
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: stop.set())
     return stop
 
@@ -207,7 +210,7 @@ def run(
     args: Sequence[str] | None = None,
     executor_type: Callable[[], rclpy.executors.Executor] = make_executor,
 ) -> int:
-    """Run one or several nodes in this process until SIGINT, SIGTERM or the context ends.
+    """Run one or several nodes in this process until `STOP_SIGNALS` or the end of the context.
 
     Parameters
     ----------

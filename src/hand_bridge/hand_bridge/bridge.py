@@ -21,7 +21,7 @@ from emghand.settings import check, setting
 from emghand_ros import qos
 from emghand_ros.clock import RosSteadyMap, steady_ns
 from emghand_ros.conversions import MessageError, dofs_from_ros, dofs_to_ros, time_to_ns
-from emghand_ros.node import EmghandNode, run
+from emghand_ros.node import STOP_SIGNALS, EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
 from hand_bridge.device import Hand
 from hand_bridge.local_stop import LocalStop, make_stop
@@ -144,7 +144,7 @@ class HandBridge(EmghandNode):
     def stop_safely(self) -> None:
         """Take the hand to rest, undisturbed by further signals, and end."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOP_SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
         super().stop_safely()
         for stop in self._stops:

@@ -164,26 +164,30 @@ class GraphClient:
         Raises
         ------
         UserError
-            When no bridge says that it has stopped.
+            When no bridge confirms that it has stopped.
         """
         from emghand_interfaces.msg import HandStatus
         from rclpy.qos import DurabilityPolicy, QoSProfile
         from std_msgs.msg import Bool
 
-        states: list[int] = []
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        publisher = self._node.create_publisher(Bool, "/estop", latched)
-        publisher.publish(Bool(data=True))
-        subscription = self._node.create_subscription(
-            HandStatus, "/hand/status", lambda message: states.append(message.state), latched
-        )
+        profile = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        publisher = self._node.create_publisher(Bool, "/estop", profile)
+        stopped: list[bool] = []
+
+        def on_status(status: Any) -> None:
+            if status.state == HandStatus.ESTOP:
+                stopped.append(True)
+
+        def is_stopped() -> bool:
+            # Again and again: whoever hears it first may be a plot or a recorder, not the bridge.
+            publisher.publish(Bool(data=True))
+            return bool(stopped)
+
+        status = self._node.create_subscription(HandStatus, "/hand/status", on_status, profile)
         try:
-            self.wait_for(
-                lambda: bool(states) and states[-1] == HandStatus.ESTOP,
-                "a hand bridge that has stopped",
-            )
+            self.wait_for(is_stopped, "a hand bridge that confirms the stop")
         finally:
-            self._node.destroy_subscription(subscription)
+            self._node.destroy_subscription(status)
 
     def reset_estop(self) -> list[str]:
         """Reset the emergency stop of every bridge; they stay disarmed."""
@@ -255,8 +259,15 @@ class GraphClient:
             raise UserError(f"{name}: refused the goal")
         future = handle.get_result_async()
         try:
+            missing_since = None
             while not future.done():
                 self._executor.spin_once(timeout_sec=0.1)
+                if client.server_is_ready():
+                    missing_since = None
+                    continue
+                missing_since = missing_since or time.monotonic()
+                if time.monotonic() - missing_since > self.timeout:
+                    raise UserError(f"{name}: the node that ran it has gone, see its log")
         except KeyboardInterrupt:
             self.interrupted = True
             self._result(handle.cancel_goal_async(), f"{name} (cancel)")

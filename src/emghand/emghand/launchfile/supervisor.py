@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from emghand.launchfile.process import NodeProcess
 
 LINE_LIMIT = 2**20
 REPEAT_S = 0.25
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 
 
@@ -59,7 +62,7 @@ class _Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_ignore_sigint,
+                preexec_fn=_prepare_child,
                 limit=LINE_LIMIT,
             )
         except OSError as error:
@@ -101,8 +104,10 @@ class _Child:
                 self.process.send_signal(number)
 
 
-def _ignore_sigint() -> None:
+def _prepare_child() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # In a session of its own a process would outlive a killed supervisor, and move on unattended.
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 def _clean(environment: dict[str, str]) -> dict[str, str]:
@@ -117,8 +122,9 @@ def _clean(environment: dict[str, str]) -> dict[str, str]:
 class Supervisor:
     """Starts every process of a plan, and stops them all together.
 
-    SIGINT or SIGTERM, or the end of a required process, sends SIGINT to all; SIGTERM and SIGKILL
-    follow after the times of the plan for those that are still there.
+    SIGINT, SIGTERM, SIGHUP (a closed terminal) or the end of a required process sends SIGINT to
+    all; SIGTERM and SIGKILL follow after the times of the plan for those that are still there. When
+    the supervisor itself is killed, the kernel sends SIGTERM to every process.
 
     Parameters
     ----------
@@ -150,7 +156,7 @@ class Supervisor:
     async def _run(self, folder: Path) -> int:
         self._stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopping.set)
         tasks = [
             asyncio.create_task(self._follow(child, folder), name=child.spec.label)

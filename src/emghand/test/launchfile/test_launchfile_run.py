@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from emghand.cli.commands.up import has_ros2_launch
@@ -46,7 +47,7 @@ class Up:
         self.process.stdout.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_ends_everything_at_once(write, number):
     path = write(
         """
@@ -61,6 +62,14 @@ def test_ctrl_c_ends_everything_at_once(write, number):
         code, seconds = up.end(number)
     assert code == 0
     assert seconds < 2.0
+
+
+def test_no_process_outlives_a_killed_supervisor(write):
+    with Up(write("- node: {pkg: fake, exec: steady, name: one}")) as up:
+        up.wait_for("[one] ready")
+        (child,) = psutil.Process(up.process.pid).children()
+        up.process.kill()
+        child.wait(5.0)
 
 
 def test_a_process_that_is_still_starting_ends_without_a_traceback(write):
