@@ -144,7 +144,7 @@ class Ear:
         self.hand: list[tuple[float, NDArray[np.float64]]] = []
         self.statuses: list[tuple[float, HandStatus]] = []
         self.out: list[tuple[float, dict[str, float]]] = []
-        self.raw: list[float] = []
+        self.frames: list[EmgFrame] = []
         self.features: list[FeatureFrame] = []
         self.streams: list[str] = []
         self.diagnostics: dict[str, dict[str, str]] = {}
@@ -197,17 +197,19 @@ class Ear:
         return dofs_to_ros(DOFS, position, ns_to_time(now))
 
     def _on_hand(self, message: JointState) -> None:
-        self.hand.append((time.monotonic(), np.array(message.position)))
+        if len(message.position) == len(DOFS):
+            self.hand.append((time.monotonic(), np.array(message.position)))
 
     def _on_status(self, message: HandStatus) -> None:
         self.statuses.append((time.monotonic(), message))
 
     def _on_out(self, message: JointState) -> None:
-        values = dict(zip(message.name, message.position, strict=True))
+        # The tests themselves send messages that are too short.
+        values = dict(zip(message.name, message.position, strict=False))
         self.out.append((time.monotonic(), values))
 
     def _on_raw(self, message: EmgFrame) -> None:
-        self.raw.append(time.monotonic())
+        self.frames.append(message)
 
     def _on_features(self, message: FeatureFrame) -> None:
         self.features.append(message)
@@ -221,8 +223,12 @@ class Ear:
             self.diagnostics[status.name] = values | {"": status.message}
 
     def wait(self, condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
+        def met() -> object:
+            assert self._thread.is_alive(), "the ear has died, see the warnings"
+            return condition()
+
         try:
-            wait_until(condition, what, timeout)
+            wait_until(met, what, timeout)
         except AssertionError as error:
             where = self.hand[-1][1].round(2) if self.hand else None
             raise AssertionError(f"{error}; hand {where}, {self.status}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
-from emghand_interfaces.msg import HandStatus
+from emghand_interfaces.msg import EmgFrame, FeatureFrame, HandStatus, PipelineEvent
 from sensor_msgs.msg import JointState
 from system_bench import DOFS, REST, START_S, Ear, Up, largest_step, own_domain
 
@@ -91,10 +92,50 @@ def live(lives) -> Live:
         shared[:] = [make()]
     live = shared[0]
     live.decoding()
+    if live.ear.state == HandStatus.ARMED:
+        live.ear.wait(lambda: live.ear.at_rest, "the hand at rest")
     live.ear.reset_estop()
     live.ear.arm(False)
     live.ear.wait(lambda: live.ear.state == HandStatus.DISARMED, "a disarmed hand")
     return live
+
+
+def nonsense(ear: Ear) -> Iterator[tuple[str, type, list]]:
+    """Topic, type and messages that no node of the graph sends."""
+    nan, last, frame = math.nan, ear.features[-1], ear.frames[-1]
+    yield (
+        "/emg/raw",
+        EmgFrame,
+        [
+            EmgFrame(header=frame.header, first_sample=frame.first_sample, n_channels=0),
+            EmgFrame(header=frame.header, first_sample=frame.first_sample, n_channels=5,
+                     data=[0.0] * 16),
+            EmgFrame(header=frame.header, first_sample=frame.first_sample, n_channels=4,
+                     data=[nan] * 16),
+        ],
+    )  # fmt: skip
+    yield (
+        "/features",
+        FeatureFrame,
+        [
+            FeatureFrame(header=last.header, tick=last.tick + 1, data=[nan] * len(last.data)),
+            FeatureFrame(header=last.header, tick=last.tick + 1, data=[]),
+            FeatureFrame(header=last.header, tick=2**63 - 1, data=[math.inf] * len(last.data)),
+        ],
+    )
+    joints = [
+        JointState(name=["index_flex"], position=[]),
+        JointState(name=[], position=[1.0]),
+        JointState(name=["index_flex", "index_flex"], position=[1.0, -1.0]),
+        JointState(name=["nose"], position=[nan]),
+        JointState(name=["index_flex"], position=[nan]),
+        JointState(name=["index_flex"], position=[math.inf]),
+    ]
+    yield "/decoder/out_x_hat", JointState, joints
+    details = ["", "{", "null", "[1]", '{"reason": 7}', "\x00" * 1000]
+    events = [PipelineEvent(kind=kind, detail=d) for kind in ("gap", "", "?") for d in details]
+    yield "/decoder/event", PipelineEvent, events
+    yield "/task/x_d", JointState, joints
 
 
 def assert_went_to_rest_by_a_ramp(ear: Ear, killed: float) -> None:
@@ -194,6 +235,38 @@ def test_a_second_publisher_moves_nothing_and_nothing_moves_before_arming(live):
     assert ear.path(flexed)[1][:, INDEX].min() > 0.6
     assert np.abs(ear.path(flexed)[1][:, DOFS.index("wrist_flex")]).max() < 0.3
     ear.node.destroy_publisher(rival)
+
+
+def test_messages_of_nonsense_move_nothing_and_end_no_process(live):
+    ear = live.ear
+    live.flex()
+    alive = {p.pid for p in live.graph.processes()}
+    refused = dict(ear.refusals)
+    sent = time.monotonic()
+    topics = {topic: (kind, messages) for topic, kind, messages in nonsense(ear)}
+    publishers = {
+        topic: ear.node.create_publisher(kind, topic, qos.EVENT)
+        for topic, (kind, _) in topics.items()
+    }
+    for topic, publisher in publishers.items():
+        ear.wait(lambda p=publisher: p.get_subscription_count() > 0, f"{topic} is heard")
+        for message in topics[topic][1]:
+            publisher.publish(message)
+    ear.wait(lambda: ear.refusals["other_publisher"] > refused["other_publisher"], "refusals")
+    ear.wait(
+        lambda: int(ear.diagnostics.get("feature_node", {}).get("refused", 0)) > 0, "refused EMG"
+    )
+    ear.wait(
+        lambda: int(ear.diagnostics.get("decoder_node", {}).get("refused_nan", 0)) > 0
+        and int(ear.diagnostics["decoder_node"]["refused_length"]) > 0,
+        "refused features",
+    )
+    for publisher in publishers.values():
+        ear.node.destroy_publisher(publisher)
+    assert np.isfinite([list(v.values()) for t, v in ear.out if t > sent + 0.5]).all()
+    assert ear.path(sent)[1][:, INDEX].min() > 0.6
+    assert {p.pid for p in live.graph.processes()} == alive
+    assert "Traceback" not in live.graph.output
 
 
 def test_the_local_stop_works_when_every_other_process_is_dead(live):
