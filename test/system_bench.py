@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
+from emghand.client.domain import claim_domain
 from emghand.dofs import DEFAULT_DOFS, dof_names
 from emghand_ros import qos
 from emghand_ros.conversions import dofs_to_ros, ns_to_time
@@ -39,9 +39,9 @@ START_S = 30.0
 
 
 def own_domain() -> dict[str, str]:
-    """Environment with a random ROS domain on this machine."""
-    domain = str(random.SystemRandom().randint(1, 101))
-    return {**os.environ, "ROS_DOMAIN_ID": domain, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    """Environment with a ROS domain of its own on this machine."""
+    claim_domain()
+    return dict(os.environ)
 
 
 def run_emghand(
