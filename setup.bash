@@ -1,4 +1,5 @@
-# Enter the workspace: `. ./setup.bash`. Puts ROS 2, every package and the `emghand` command on the path.
+# Enter the workspace: `. ./setup.bash`. Puts ROS 2, the nodes and the `emghand` command
+# on the path.
 _emghand_root="$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")" && pwd)"
 if [ ! -f "$_emghand_root/install/setup.bash" ]; then
   echo "emghand: not built yet, run 'make setup' in $_emghand_root first" >&2
@@ -17,10 +18,13 @@ fi
 case $- in *u*) _emghand_nounset=1; set +u ;; *) _emghand_nounset= ;; esac
 . "$_emghand_root/install/setup.bash"
 if [ -n "$_emghand_nounset" ]; then set -u; fi
-export PATH="$_emghand_root/install/emghand/lib/emghand:$PATH"
+for _emghand_folder in "$_emghand_root"/install/*/lib/*/; do
+  case "$_emghand_folder" in */python*) ;; *) PATH="${_emghand_folder%/}:$PATH" ;; esac
+done
+export PATH EMGHAND_ROOT="$_emghand_root"
 # Nothing leaves this machine unless the user opens it.
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
 # One thread is fastest for matrices of this size, and leaves the other cores to the other nodes.
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 if [ -z "${DISPLAY:-}" ] && [ -z "${WAYLAND_DISPLAY:-}" ]; then export MUJOCO_GL="${MUJOCO_GL:-egl}"; fi
-unset _emghand_root _emghand_nounset
+unset _emghand_root _emghand_nounset _emghand_folder

@@ -51,10 +51,10 @@ class EmgDriver(EmghandNode):
         self._runner = DeviceRunner(self, KINDS, Settings, self._on_open, self._on_reading)
         overrides = qos.overridable()
         self._raw = self.create_publisher(
-            EmgFrame, "/emg/raw", qos.EMG, qos_overriding_options=overrides
+            EmgFrame, "emg/raw", qos.EMG, qos_overriding_options=overrides
         )
-        self._info = self.create_publisher(EmgInfo, "/emg/info", qos.LATCHED)
-        self.create_subscription(JointState, "/task/x_d", self._on_task, qos.COMMAND)
+        self._info = self.create_publisher(EmgInfo, "emg/info", qos.LATCHED)
+        self.create_subscription(JointState, "task/x_d", self._on_task, qos.COMMAND)
         self._stream: Stream | None = None
         self._blocks = Blocks(1)
         self._sample_clock = SampleClock(1.0)

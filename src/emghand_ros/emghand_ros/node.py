@@ -30,6 +30,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WAIT_S = 0.2
 """Longest wait of the executor: a signal is noticed that much later at most."""
 
+RETRY_S = 2.0
+"""Time between two attempts to start a node whose device is not there yet."""
+
 SWITCH_INTERVAL_S = 0.0005
 """How long a busy thread may keep the interpreter while a callback waits for it; Python's own 5 ms
 would make every tick late that meets the loading of a model."""
@@ -52,6 +55,7 @@ class EmghandNode(LifecycleNode):
     def __init__(self, name: str, **kwargs: object) -> None:
         super().__init__(name, **kwargs)
         self.failure = ""
+        self._configured = False
         self.declare_parameter(
             "autostart",
             True,
@@ -105,7 +109,9 @@ class EmghandNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `configure`."""
-        return self._transition(self.configure)
+        result = self._transition(self.configure)
+        self._configured = result is SUCCESS
+        return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `activate`."""
@@ -123,6 +129,7 @@ class EmghandNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `cleanup`."""
+        self._configured = False
         return self._transition(self.cleanup)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -133,10 +140,12 @@ class EmghandNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Fall back to unconfigured after an error."""
+        self._configured = False
         return self._transition(self.cleanup)
 
     def _transition(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         # rclpy swallows what a transition callback raises, without a line in the log.
+        before = self.failure
         try:
             step()
         except UserError as error:
@@ -147,13 +156,24 @@ class EmghandNode(LifecycleNode):
         else:
             self.failure = ""
             return SUCCESS
-        if rclpy.ok():
+        if rclpy.ok() and self.failure != before:
             self.get_logger().error(self.failure)
         return FAILURE
 
     def start(self) -> bool:
-        """Configure and activate; False when one of them failed."""
-        return self.trigger_configure() is SUCCESS and self.trigger_activate() is SUCCESS
+        """Configure and activate, as far as that is not done; False when one of them failed."""
+        if not self._configured and self.trigger_configure() is not SUCCESS:
+            return False
+        return self.active or self.trigger_activate() is SUCCESS
+
+    def autostart(self) -> None:
+        """Start; where that fails, for example because a device is not there yet, try again."""
+        if not self.start():
+            self._retry = self.create_timer(RETRY_S, self._start_again)
+
+    def _start_again(self) -> None:
+        if self.active or self.start():
+            self.destroy_timer(self._retry)
 
     def publish_diagnostics(self) -> None:
         """Publish `diagnose` on /diagnostics now."""
@@ -243,7 +263,7 @@ def run(
                 executor.add_node(nodes[-1])
             for node in nodes:
                 if node.get_parameter("autostart").value:
-                    node.start()
+                    node.autostart()
             # What exists now stays: without this a full collection walks through all of
             # numpy and scipy in the middle of a tick.
             gc.collect()

@@ -39,8 +39,8 @@ class GloveDriver(EmghandNode):
     def __init__(self, **kwargs: object) -> None:
         super().__init__("glove_driver", **kwargs)
         self._runner = DeviceRunner(self, KINDS, Settings, self._on_open, self._on_reading)
-        self._dof = self.create_publisher(JointState, "/glove/dof", qos.TICK)
-        self.create_subscription(JointState, "/task/x_d", self._on_task, qos.COMMAND)
+        self._dof = self.create_publisher(JointState, "glove/dof", qos.TICK)
+        self.create_subscription(JointState, "task/x_d", self._on_task, qos.COMMAND)
         self._emg: Subscription | None = None
         self._names: tuple[str, ...] = ()
         self._published = 0
@@ -49,7 +49,7 @@ class GloveDriver(EmghandNode):
         """Make the device: checks its settings and reads files."""
         self._runner.configure()
         if isinstance(self._runner.device, FollowsEmg):
-            self._emg = self.create_subscription(EmgFrame, "/emg/raw", self._on_emg, qos.EMG)
+            self._emg = self.create_subscription(EmgFrame, "emg/raw", self._on_emg, qos.EMG)
 
     def activate(self) -> None:
         """Connect in the acquisition thread and stream."""

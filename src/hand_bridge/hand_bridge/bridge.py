@@ -198,12 +198,16 @@ class HandBridge(EmghandNode):
         if request.data:
             response.message = self.core.arm(steady_ns())
             response.success = not response.message
-            response.message = response.message or "armed"
+            response.message = response.message or f"armed, {self.core.status().reason}"
         else:
             self.core.disarm()
             response.success = True
             response.message = self.core.status().reason
-        self.get_logger().info(f"arm {request.data}: {response.message}")
+        asked = "arm" if request.data else "disarm"
+        if response.success:
+            self.get_logger().info(f"{asked}: {response.message}")
+        else:
+            self.get_logger().warning(f"{asked} refused: {response.message}")
         self._publish_status()
         return response
 

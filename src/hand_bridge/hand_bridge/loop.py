@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from emghand.errors import UserError
 from hand_bridge.device import Hand, HandError
 from hand_bridge.safety import SafetyCore
 
@@ -49,7 +50,15 @@ class HandLoop:
         self.reconnects = 0
 
     def start(self) -> None:
-        """Start stepping; the core is disarmed."""
+        """Start stepping; the core is disarmed.
+
+        Raises
+        ------
+        UserError
+            When the thread of before still hangs in the device: two would share one bus.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            raise UserError("the hand's device still hangs: restart the bridge")
         self._core.unpark()
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="hand_loop", daemon=True)
@@ -71,7 +80,8 @@ class HandLoop:
             time.sleep(0.01)
         self._stop.set()
         self._thread.join(timeout_s)
-        self._thread = None
+        if not self._thread.is_alive():
+            self._thread = None
 
     def _run(self) -> None:
         try:

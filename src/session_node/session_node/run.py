@@ -135,6 +135,8 @@ class PromptedRun:
                 raise UserError(
                     f"session {path}: belongs to subject {self.session.subject}, not {goal.subject}"
                 )
+        elif not goal.subject:
+            raise UserError(f"session {path}: is new, name its subject (--subject PSEUDONYM)")
         else:
             self.session = Session.create(path, goal.subject)
         self.bag = self.session.new_bag_path(goal.label or self.activity)

@@ -54,11 +54,17 @@ def run_activity(args: argparse.Namespace, activity: str) -> int:
         disable=args.json,
     )
     with GraphClient() as graph, bar:
-        task = bar.add_task(activity, total=None)
+        task = bar.add_task(activity, total=None, visible=False)
 
         def show(step: Step) -> None:
             what = f"{step.movement} {PeriodKind(step.period).name.lower()}".strip()
-            bar.update(task, description=what, completed=step.trial, total=step.n_trials)
+            bar.update(
+                task,
+                description=what,
+                completed=step.trial,
+                total=step.n_trials,
+                visible=True,
+            )
 
         result = getattr(graph, activity)(show, **goal)
         bar.update(task, description=activity, completed=result.trials)

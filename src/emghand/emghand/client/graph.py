@@ -12,6 +12,8 @@ from typing import Any
 from emghand.errors import UserError
 
 TIMEOUT_S = 5.0
+SETTLE_S = 0.3
+"""After finding the first node of a kind, a second one is found within this time."""
 
 
 @dataclass(frozen=True)
@@ -147,16 +149,31 @@ class GraphClient:
         return self._activity(RunTest, "/session/run_test", goal, on_progress)
 
     def arm(self, on: bool = True) -> list[str]:
-        """Arm or disarm every hand bridge; returns the names of their services.
+        """Arm the hand bridge, or disarm every one; returns what they answer.
 
         Raises
         ------
         UserError
-            When there is no bridge, or one refuses, with its reason.
+            When there is no bridge, one refuses, or two are there to be armed: a graph that was
+            forgotten would move its hand as well.
         """
         from std_srvs.srv import SetBool
 
+        if on:
+            self._refuse_two_bridges()
         return self._call_all("arm", SetBool, SetBool.Request(data=on))
+
+    def _refuse_two_bridges(self) -> None:
+        self.wait_for(lambda: self._node.count_publishers("/hand/status") > 0, "a hand bridge")
+        settled = time.monotonic() + SETTLE_S
+        while time.monotonic() < settled:
+            self._executor.spin_once(timeout_sec=0.05)
+        count = self._node.count_publishers("/hand/status")
+        if count > 1:
+            raise UserError(
+                f"{count} hand bridges are in this ROS domain: end the graph that does not belong "
+                "here, or wait 20 s if a bridge has just died; nothing was armed"
+            )
 
     def stop(self) -> None:
         """Emergency stop: latched by every bridge until it is reset.
@@ -221,16 +238,27 @@ class GraphClient:
             return bool(found)
 
         self.wait_for(look, f"a service */{name}")
-        answers = []
+        answers, refusals = [], []
         for service in found:
-            client = self._node.create_client(kind, service)
+            # One that refuses or hangs must not keep the others from being asked.
+            try:
+                answers.append(self._call(service, kind, request))
+            except UserError as error:
+                refusals.append(str(error))
+        if refusals:
+            raise UserError("; ".join(refusals))
+        return answers
+
+    def _call(self, service: str, kind: type, request: Any) -> str:
+        client = self._node.create_client(kind, service)
+        try:
             self.wait_for(client.service_is_ready, service)
             answer = self._result(client.call_async(request), service)
+        finally:
             self._node.destroy_client(client)
-            if not answer.success:
-                raise UserError(f"{service}: {answer.message}")
-            answers.append(f"{service}: {answer.message}")
-        return answers
+        if not answer.success:
+            raise UserError(f"{service}: {answer.message}")
+        return f"{service}: {answer.message}"
 
     def _result(self, future: Any, what: str, timeout: float = 0.0) -> Any:
         self.wait_for(future.done, f"an answer of {what}", timeout)

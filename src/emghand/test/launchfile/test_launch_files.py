@@ -44,7 +44,7 @@ def test_each_launch_runs_its_nodes(name, arguments, expected):
 def test_what_may_die_is_started_again():
     processes, _ = nodes("live", glove="synthetic")
     again = {name for name, process in processes.items() if process.respawn}
-    assert again == {"emg_driver", "glove_driver", "mujoco_bridge"} | DECODING
+    assert again == {"emg_driver", "glove_driver", "mujoco_bridge", "session_node"} | DECODING
 
 
 def test_the_player_is_never_asked_to_command():

@@ -54,7 +54,7 @@ def test_tables_name_every_dof_and_models_are_numbered(session, capsys):
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
-        (["train", "nowhere"], "is no session"),
+        (["train", "nowhere"], "does not exist"),
         (["train", "SESSION", "--decoder", "magic"], "unknown, choose from: kalman, ridge"),
         (["train", "SESSION", "--bags", "nothing"], "nothing"),
         (["train", "SESSION", "--set", "hop"], "write NAME=VALUE"),

@@ -157,7 +157,10 @@ class SafetyCore:
 
     def _arming_refusal(self, now_ns: int) -> str:
         if self._state is State.ESTOP:
-            return "the emergency stop is latched: remove its cause and call ~/reset_estop first"
+            return (
+                "the emergency stop is latched: remove its cause, then reset it "
+                "(emghand estop --reset)"
+            )
         if self._state is State.FAULT:
             return f"a fault is in force ({self._reason}): disarm first"
         if self._parking:

@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{report.unrecorded} computed outputs are not in the bag")
     for model_id, path in report.models.items():
         print(f"model {model_id[:12]} from {path}")
-    print("identical to the bit" if report.passed else "NOT identical")
+    compared = f"{report.x_hat.compared} of {report.x_hat.recorded} ticks compared"
+    print(f"identical to the bit, {compared}" if report.passed else f"NOT identical, {compared}")
     return 0 if report.passed else 1
 
 

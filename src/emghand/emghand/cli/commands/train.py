@@ -88,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     from emghand.training import TrainSettings, dataset_from_recording, fit, join, train
 
     source = Path(args.source).expanduser()
+    if not source.exists():
+        raise UserError(f"{source}: does not exist")
     session = Session.open(source) if (source / MANIFEST).exists() else None
     if session is None and not args.output:
         raise UserError(f"{source}: is no session, name the model file with --output")

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def find_launch_file(name: str) -> Path:
-    """File of that name, also without its suffix and in the folder ``launch``.
+    """File of that name, also without its suffix and in the folder ``launch`` of the workspace.
 
     Raises
     ------
@@ -81,9 +81,11 @@ def find_launch_file(name: str) -> Path:
     """
     from emghand.launchfile import LaunchError
 
-    for candidate in (name, f"{name}.launch.yaml", f"launch/{name}", f"launch/{name}.launch.yaml"):
-        if Path(candidate).is_file():
-            return Path(candidate)
+    folders = [Path(), Path("launch"), Path(os.environ.get("EMGHAND_ROOT", "."), "launch")]
+    for folder in folders:
+        for candidate in (folder / name, folder / f"{name}.launch.yaml"):
+            if candidate.is_file():
+                return candidate
     raise LaunchError(f"launch file {name}: not found here, nor in launch/")
 
 

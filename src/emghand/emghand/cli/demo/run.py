@@ -95,10 +95,13 @@ def _jhu(folder: Path) -> tuple[Path, Path]:
         *("train", recording, "--until", JHU_TRAIN, "--feature-config", JHU_CONFIG),
         *("--delays", 3, 6, 9, "--max-lag", 0, "--output", model),
     )
-    console.rule("Live: the rest of the recording drives the MuJoCo hand", align="left")
+    console.rule(
+        "Live: the rest of it drives the MuJoCo hand, at four times real time", align="left"
+    )
     arguments = [
         *("device:=file", f"file:={recording}", f"emg_config:={JHU_CONFIG}"),
         *("glove:=file", f"glove_config:={JHU_CONFIG}", f"feature_config:={JHU_CONFIG}"),
+        f"decoder_config:={JHU_CONFIG}",
         *(f"model:={model}", f"record:={bag}"),
     ]
     console.print("$", shlex.join(["emghand", "up", "live", *arguments]), "&", highlight=False)
@@ -163,19 +166,19 @@ def _summarise(
     latency = read_latency(bag)
     model = load_model(model_path)
     result = evaluate(model, [recording])
-    track = read_track(recording)
-    scores = result.out_x_hat_compensated
-    files = draw(folder, track, recording, dict(zip(scores.names, scores.r2, strict=True)))
+    track = read_track(recording, model.lag_s)
+    console.print("drawing the pictures (some ten seconds)")
+    files = draw(folder, track, recording)
     if video:
         try:
-            with console.status("rendering the two hands"):
-                files += film(folder, track, FILM_S)
+            files += film(folder, track, FILM_S)
         except UserError as error:
             console.print(f"no video: {error}")
     rows = [
         (
             "mean R² of x_hat",
-            f"{result.x_hat_compensated.mean_r2:.3f}, lag left in: {result.x_hat.mean_r2:.3f}",
+            f"{result.x_hat_compensated.mean_r2:.3f}"
+            + (f", delay left in: {result.x_hat.mean_r2:.3f}" if result.lag_s else ""),
         ),
         (
             "sample to command",
@@ -189,7 +192,7 @@ def _summarise(
     if data == "jhu":
         share, r2 = without_glitches(model, recording)
         rows.insert(1, (f"without angles below 20° ({share:.1%})", f"{r2:.3f}"))
-    print_summary(rows, result)
+    print_summary(rows, result, track)
     return {"lost": integrity["lost"]}
 
 

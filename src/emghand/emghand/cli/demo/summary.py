@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
+from emghand.evaluate.metrics import score
 from emghand.storage.recording import Recording, Series
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Track:
     seconds : ndarray, shape (n,)
         From the first tick [s].
     x_d, out_x_hat : ndarray, shape (n, n_dofs)
+    r2 : dict of str to float
+        R² of `out_x_hat` against `x_d` of the model's lag before, by DOF.
     start_ns : int
         Stamp of the first tick.
     """
@@ -62,11 +65,12 @@ class Track:
     seconds: NDArray[np.float64]
     x_d: NDArray[np.float64]
     out_x_hat: NDArray[np.float64]
+    r2: dict[str, float]
     dofs: tuple[str, ...]
     start_ns: int
 
 
-def read_track(recording: Recording) -> Track:
+def read_track(recording: Recording, lag_s: float) -> Track:
     """What was asked for and what the hand was sent, on one time axis.
 
     Raises
@@ -81,10 +85,13 @@ def read_track(recording: Recording) -> Track:
     stamps = out.stamps_ns[inside]
     if len(stamps) < 2:
         raise UserError(f"{recording.source}: x_d and out_x_hat do not overlap in time")
+    before = _at(x_d, stamps - round(lag_s * 1e9), out.names)
+    scores = score(before, out.values[inside], out.names)
     return Track(
         (stamps - stamps[0]) * 1e-9,
         _at(x_d, stamps, out.names),
         out.values[inside],
+        dict(zip(out.names, scores.r2.tolist(), strict=True)),
         out.names,
         int(stamps[0]),
     )
@@ -118,7 +125,7 @@ def without_glitches(model: Model, recording: Recording) -> tuple[float, float]:
     return float(glitch.mean()), float(np.mean(masked_r2(x_d, x_hat, ~glitch)))
 
 
-def draw(folder: Path, track: Track, recording: Recording, r2: dict[str, float]) -> list[Path]:
+def draw(folder: Path, track: Track, recording: Recording) -> list[Path]:
     """Picture of the run; returns the files written."""
     from emghand.report.figures import plot_tracking
 
@@ -129,10 +136,10 @@ def draw(folder: Path, track: Track, recording: Recording, r2: dict[str, float])
         track.x_d,
         track.out_x_hat,
         track.dofs,
-        notes={name: f"R² {value:.2f}" for name, value in r2.items()},
+        notes={name: f"R² {value:.2f}" for name, value in track.r2.items()},
         periods=recording.periods,
         start_ns=track.start_ns,
-        title="Desired and decoded movements, not seen in training",
+        title="Movements not seen in training; R² of out_x_hat, the delay taken out",
     )
     return [path]
 
@@ -155,20 +162,27 @@ def film(folder: Path, track: Track, seconds: float) -> list[Path]:
     return [path]
 
 
-def print_summary(rows: list[tuple[str, str]], result: Evaluation) -> None:
+def print_summary(rows: list[tuple[str, str]], result: Evaluation, track: Track) -> None:
     """Accuracy per DOF and the other figures of the run."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    table = Table(title="x_hat on movements not seen in training", title_justify="left")
-    table.add_column("DOF")
-    lag = f"R², lag of {result.lag_s * 1e3:.0f} ms out"
-    for heading in (lag, "R²", "RMSE", "unintended"):
+    title = "Movements not seen in training"
+    if result.lag_s:
+        title += f"; delay: {result.lag_s * 1e3:.0f} ms, found in training"
+    table = Table(title=title, title_justify="left")
+    x_hat = result.x_hat_compensated
+    columns = {"R² of x_hat": x_hat.r2}
+    if result.lag_s:
+        columns = {"R² of x_hat, delay out": x_hat.r2, "delay left in": result.x_hat.r2}
+    columns["R² of out_x_hat"] = np.array([track.r2[name] for name in x_hat.names])
+    columns |= {"RMSE of x_hat": x_hat.rmse, "unintended": x_hat.unintended}
+    table.add_column("DOF", no_wrap=True)
+    for heading in columns:
         table.add_column(heading, justify="right")
-    out, plain = result.x_hat_compensated, result.x_hat
-    for i, name in enumerate(plain.names):
-        values = (out.r2[i], plain.r2[i], out.rmse[i], out.unintended[i])
+    for i, name in enumerate(x_hat.names):
+        values = (column[i] for column in columns.values())
         table.add_row(name, *("–" if np.isnan(v) else f"{v:.2f}" for v in values))
     console.print(table)
     figures = Table(show_header=False)
