@@ -27,6 +27,14 @@ class Settings:
     )
     start: str = setting("0%", "Where to start: '70%' or '12.5s'", live=False)
     end: str = setting("100%", "Where to end: '70%' or '12.5s'", live=False)
+    delay_s: float = setting(
+        0.0,
+        "Time before the first sample, for readers to be there",
+        unit="s",
+        low=0.0,
+        high=60.0,
+        live=False,
+    )
     loop: bool = setting(False, "Start over at the end, as a new stream", live=False)
     rate: float = setting(
         0.0,
@@ -72,9 +80,9 @@ class FileDevice:
         self._skipped = 0
 
     def open(self) -> Stream:
-        """Start to play now."""
+        """Start to play, after the delay."""
         self._next = 0
-        self._start_ns = time.monotonic_ns()
+        self._start_ns = time.monotonic_ns() + round(self._settings.delay_s * 1e9)
         return self._stream
 
     def read(self, timeout_s: float) -> Reading | None:
