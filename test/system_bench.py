@@ -45,7 +45,10 @@ def own_domain() -> dict[str, str]:
 
 
 def run_emghand(
-    *arguments: object, env: Mapping[str, str] | None = None, cwd: Path = ROOT, timeout: float = 60.0
+    *arguments: object,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    timeout: float = 60.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run one `emghand` command to its end."""
     command = [sys.executable, "-m", "emghand.cli.main", *map(str, arguments)]

@@ -257,8 +257,10 @@ def test_messages_of_nonsense_move_nothing_and_end_no_process(live):
         lambda: int(ear.diagnostics.get("feature_node", {}).get("refused", 0)) > 0, "refused EMG"
     )
     ear.wait(
-        lambda: int(ear.diagnostics.get("decoder_node", {}).get("refused_nan", 0)) > 0
-        and int(ear.diagnostics["decoder_node"]["refused_length"]) > 0,
+        lambda: (
+            int(ear.diagnostics.get("decoder_node", {}).get("refused_nan", 0)) > 0
+            and int(ear.diagnostics["decoder_node"]["refused_length"]) > 0
+        ),
         "refused features",
     )
     for publisher in publishers.values():
