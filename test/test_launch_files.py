@@ -1,4 +1,4 @@
-"""The launch files, run as a person runs them: a whole session, a replay, and Ctrl-C at any time."""
+"""The launch files as a person runs them: a whole session, a replay, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ movements:
 """
 FLEXED = {"index_flex": 1.0}
 ENDS_WITHIN_S = 5.0
+NODES = {
+    "live": ("emg_driver", "feature_node", "decoder_node", "session_node", "bag_recorder"),
+    "collect": ("emg_driver", "feature_node", "session_node", "bag_recorder"),
+    "replay": ("feature_node", "decoder_node", "bag_player", "bag_recorder"),
+}
 PARTS = ("collect", "train", "load-model", "arm", "test")
 
 RUNNERS = pytest.mark.parametrize("runner", ["own", "ros2"])
@@ -62,7 +67,7 @@ class Ended:
 
 
 @contextlib.contextmanager
-def launched(folder: Path, *arguments: object) -> Iterator[tuple[Up, Ear, dict[str, str]]]:
+def launched(folder: Path, *arguments: str) -> Iterator[tuple[Up, Ear, dict[str, str]]]:
     """A launch and an ear, in a domain of their own."""
     env = own_domain()
     up = Up(folder / "graph.log", env, *arguments)
@@ -72,6 +77,8 @@ def launched(folder: Path, *arguments: object) -> Iterator[tuple[Up, Ear, dict[s
             lambda: up.process.poll() is not None or (ear.hand and ear.status), "a hand", START_S
         )
         assert up.process.poll() is None, up.output
+        # A process that still imports its modules dies of Ctrl-C under `ros2 launch`.
+        ear.wait(lambda: set(NODES[arguments[0]]) <= ear.nodes, "every node", START_S)
         yield up, ear, env
     finally:
         up.end()
