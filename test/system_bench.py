@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -57,6 +58,20 @@ def run_emghand(
     )
 
 
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 class Up:
     """`emghand up` as a child.
 
@@ -84,22 +99,15 @@ class Up:
 
     def processes(self) -> list[psutil.Process]:
         """Everything this launch has started that still runs."""
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.process.pid).children(recursive=True):
                 self._seen[child.pid] = child
-        except psutil.NoSuchProcess:
-            pass
-        return [p for p in self._seen.values() if p.is_running() and p.status() != "zombie"]
+        return [p for p in self._seen.values() if _runs(p)]
 
     def find(self, node: str) -> psutil.Process | None:
         """Process of a node."""
-        for process in self.processes():
-            try:
-                if f"__node:={node}" in process.cmdline():
-                    return process
-            except psutil.Error:
-                continue
-        return None
+        found = [p for p in self.processes() if f"__node:={node}" in _command_line(p)]
+        return found[0] if found else None
 
     def kill(self, node: str, number: signal.Signals = signal.SIGKILL) -> float:
         """Signal a node; returns when [s, steady]."""
@@ -124,10 +132,8 @@ class Up:
         if self.process.poll() is None:
             self.process.kill()
         for process in left:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                continue
         self.process.wait()
 
 
@@ -235,6 +241,10 @@ class Ear:
         except AssertionError as error:
             where = self.hand[-1][1].round(2) if self.hand else None
             raise AssertionError(f"{error}; hand {where}, {self.status}") from error
+
+    @property
+    def nodes(self) -> set[str]:
+        return set(self.node.get_node_names())
 
     # The hand
 

@@ -16,8 +16,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 
 from emghand_interfaces.msg import EmgFrame, FeatureFrame, HandStatus, PipelineEvent
 from sensor_msgs.msg import JointState
-from system_bench import DOFS, REST, START_S, Ear, Up, largest_step, own_domain
+from system_bench import DOFS, REST, START_S, Ear, Up, largest_step, own_domain, run_emghand
 
+from emghand.storage.bags import BagReader, read_recording
 from emghand_ros import qos
 
 pytestmark = pytest.mark.ros
@@ -34,7 +35,9 @@ class Live:
 
     def __init__(self, folder: Path, model: Path) -> None:
         env = own_domain()
-        self.graph = Up(folder / "graph.log", env, "live", f"model:={model}", "--runner", "own")
+        self.bag = folder / "bag"
+        arguments = (f"model:={model}", f"record:={self.bag}", "--runner", "own")
+        self.graph = Up(folder / "graph.log", env, "live", *arguments)
         self.ear = Ear(env)
 
     @property
@@ -269,6 +272,29 @@ def test_messages_of_nonsense_move_nothing_and_end_no_process(live):
     assert ear.path(sent)[1][:, INDEX].min() > 0.6
     assert {p.pid for p in live.graph.processes()} == alive
     assert "Traceback" not in live.graph.output
+
+
+def test_a_killed_recorder_loses_only_what_it_had_not_yet_written(live):
+    ear = live.ear
+    ear.wait(lambda: len(ear.frames) > 200 and ear.features, "some seconds of EMG")
+    killed = ear.node.get_clock().now().nanoseconds
+    live.graph.kill("bag_recorder")
+    heard = {f.first_sample for f in ear.frames if f.header.frame_id == ear.streams[-1]}
+    done = run_emghand("session", "repair", live.bag)
+    assert done.returncode == 0, done.stderr
+    assert live.bag.with_name("bag.damaged").exists()
+    reader = BagReader(live.bag)
+    assert not reader.damaged
+    recording = read_recording(live.bag)
+    assert recording.stream.stream == ear.streams[-1]
+    last = recording.blocks[-1]
+    lost_s = (killed - last.stamp_ns) * 1e-9 - 0.016
+    print(f"the last block in the bag ends {1e3 * lost_s:.0f} ms before the kill")
+    assert lost_s < 0.5
+    written = {b.first_sample for b in recording.blocks}
+    first = min(written)
+    assert {s for s in heard if first <= s <= last.first_sample} <= written
+    assert run_emghand("replay-check", live.bag).returncode == 0
 
 
 def test_the_local_stop_works_when_every_other_process_is_dead(live):

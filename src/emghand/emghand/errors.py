@@ -6,3 +6,8 @@ class UserError(ValueError):
 
     The command line and the nodes print it without a traceback.
     """
+
+
+def one_line(text: object) -> str:
+    """Text of an error without line breaks, as parsers of YAML put them into theirs."""
+    return " ".join(str(text).split())

@@ -33,6 +33,7 @@ ESTOP_TOPIC = "/estop"
 STATUS_PERIOD_S = 0.5
 REFUSAL_PERIOD_S = 0.1
 MAX_DETAIL = 160
+AT_REST = 0.05
 
 MakeHand = Callable[[Any, Sequence[str], Callable[[str], None]], Hand]
 
@@ -134,6 +135,18 @@ class HandBridge(EmghandNode):
         """Take the hand to rest and switch it off."""
         if self._loop is not None:
             self._loop.stop()
+            self.get_logger().info(f"switched off {self._where()}")
+
+    def _where(self) -> str:
+        reading = self.core.reading()
+        if reading is None:
+            return "without knowing where the hand is"
+        away = [
+            f"{name} at {x:.2f}"
+            for name, x in zip(self._names, reading.position, strict=True)
+            if abs(x) > AT_REST
+        ]
+        return f"with {', '.join(away)}" if away else "with the hand at rest"
 
     def cleanup(self) -> None:
         """Close the device."""

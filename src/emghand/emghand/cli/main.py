@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from emghand.cli import commands
-from emghand.errors import UserError
+from emghand.errors import UserError, one_line
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

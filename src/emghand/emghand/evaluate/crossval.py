@@ -77,7 +77,15 @@ def leave_one_repetition_out(
     folds, lags = [], []
     for name in names:
         out = groups == name
-        fitted = fit(dataset.rows(~out))
+        try:
+            fitted = fit(dataset.rows(~out))
+        except UserError as error:
+            if len(names) > 2:
+                raise
+            raise UserError(
+                "one of 2 repetitions is held out for the score, and one alone is too little: "
+                f"record at least 3 ({error})"
+            ) from error
         test = dataset.rows(out)
         use = test.use
         x_hat = fitted.predict(test)[use]

@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from emghand.dofs import Dof, dof_names, parse_dofs
-from emghand.errors import UserError
+from emghand.errors import UserError, one_line
 from emghand.storage.recording import PeriodKind
 
 
@@ -89,7 +89,7 @@ def load_movement_set(path: str | Path) -> MovementSet:
     try:
         document = yaml.safe_load(Path(path).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"movement set {path}: cannot be read: {error}") from error
+        raise UserError(f"movement set {path}: cannot be read: {one_line(error)}") from error
     if not isinstance(document, Mapping):
         raise UserError(f"movement set {path}: expected a mapping with the key 'movements'")
     try:

@@ -67,4 +67,4 @@ def test_repair_goes_over_all_bags_of_a_session(bag, tmp_path, capsys):
 
 def test_repair_of_nothing_is_a_sentence(tmp_path, capsys):
     assert main(["session", "repair", str(tmp_path / "nothing")]) == 1
-    assert "does not exist" in capsys.readouterr().out
+    assert "does not exist" in capsys.readouterr().err

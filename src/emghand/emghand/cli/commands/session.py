@@ -13,6 +13,7 @@ Examples
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 HELP = "look after a session: repair bags that were cut short"
@@ -58,7 +59,7 @@ def _repair(args: argparse.Namespace) -> int:
         try:
             done = repair_bag(bag)
         except BagError as error:
-            print(f"error: {error}")
+            print(f"error: {error}", file=sys.stderr)
             failed += 1
             continue
         found = f"{done.messages} messages, {done.duration_s:.2f} s"

@@ -201,5 +201,8 @@ def _new_folder(wanted: Path) -> Path:
     while path.exists():
         number += 1
         path = wanted.with_name(f"{wanted.name}_{number}")
-    path.mkdir(parents=True)
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made: {error.strerror}") from error
     return path
