@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.storage.bags import BagError, BagReader
-from emghand.storage.bags.convert import block_from_frame, split_streams, stamp_ns
+from emghand.storage.bags.convert import split_streams, stamp_ns
 from emghand.storage.recording import Block, Stream
 
 Arrays = dict[str, NDArray[Any]]
@@ -142,7 +142,7 @@ def read_tape(path: str | Path) -> Tape:
             raise BagError(f"bag {path}: cannot be repeated without {', '.join(missing)}")
         for raw in reader.messages([t for t in wanted if t in reader.topics]):
             wanted[raw.topic](reader.decode(raw))
-    tape.streams = split_streams(str(path), infos, [f for f in frames if _is_whole(f)])
+    tape.streams = split_streams(str(path), infos, frames)
     for journal in (tape.features, tape.decoder):
         journal.events.sort(key=lambda e: e.stamp_ns)
         journal.snapshots.sort(key=lambda s: s.stamp_ns)
@@ -150,15 +150,6 @@ def read_tape(path: str | Path) -> Tape:
         if "model_id" in event.detail:
             tape.model_files.setdefault(event.detail["model_id"], event.detail.get("uri", ""))
     return tape
-
-
-def _is_whole(frame: Any) -> bool:
-    # feature_node refuses such a frame; the replay does the same.
-    try:
-        block_from_frame(frame)
-    except BagError:
-        return False
-    return True
 
 
 def _event(message: Any) -> Event:

@@ -114,18 +114,12 @@ def stream_from_info(message: Any) -> Stream:
     )
 
 
-def block_from_frame(message: Any) -> Block:
-    """`Block` of a decoded EmgFrame.
-
-    Raises
-    ------
-    BagError
-        When its data are not whole samples.
-    """
+def block_from_frame(message: Any) -> Block | None:
+    """`Block` of a decoded EmgFrame; None when its data are not whole samples."""
     data = np.asarray(message.data, np.float32)
     channels = int(message.n_channels)
     if channels == 0 or data.size == 0 or data.size % channels:
-        raise BagError(f"/emg/raw: {data.size} values are not whole samples of {channels} channels")
+        return None
     return Block(int(message.first_sample), stamp_ns(message), data.reshape(-1, channels))
 
 
@@ -138,6 +132,9 @@ def split_streams(
     stream begins where the sample counter falls back, or where the number of channels changes: the
     descriptions and the frames travel on different topics, so their order in the bag is not exact,
     but both are in order among themselves.
+
+    What feature_node refuses live is left out here as well: frames that are not whole samples, that
+    do not have the channels of their stream, or whose stream nobody described.
 
     Raises
     ------
@@ -152,16 +149,20 @@ def split_streams(
     if not streams:
         raise BagError(f"{source}: holds raw EMG but no /emg/info that describes it")
     named = {stream.stream: stream for stream in streams}
+    frames = list(frames)
+    by_name = any(frame.header.frame_id in named for frame in frames)
     runs: list[list[Block]] = []
     names: list[str] = []
     for frame in frames:
         block, name = block_from_frame(frame), str(frame.header.frame_id)
+        if block is None or (by_name and not _belongs(block, named.get(name))):
+            continue
         same = bool(runs) and names[-1] == name
         if not same or (name not in named and _starts_anew(runs[-1][-1], block)):
             runs.append([])
             names.append(name)
         runs[-1].append(block)
-    if all(name in named for name in names):
+    if by_name:
         return _pair_named(named, names, runs)
     return _pair(source, streams, runs)
 
@@ -173,6 +174,10 @@ def _pair_named(
     for name, run in zip(names, runs, strict=True):
         merged.setdefault(name, []).extend(run)
     return [(named[name], blocks) for name, blocks in merged.items()]
+
+
+def _belongs(block: Block, stream: Stream | None) -> bool:
+    return stream is not None and block.samples.shape[1] == stream.n_channels
 
 
 def _starts_anew(before: Block, block: Block) -> bool:
