@@ -90,8 +90,6 @@ def run(args: argparse.Namespace) -> int:
     source = Path(args.source).expanduser()
     session = Session.open(source) if (source / MANIFEST).exists() else None
     if session is None and not args.output:
-        if not source.exists():
-            raise UserError(f"{source}: is no session: it does not exist")
         raise UserError(f"{source}: is no session, name the model file with --output")
     settings = TrainSettings(args.decoder, tuple(args.delays), args.baseline, args.max_lag)
     paths = [source] if session is None else _bags(session, args.bags or ())
