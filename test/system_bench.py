@@ -19,6 +19,7 @@ import psutil
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from emghand_interfaces.msg import EmgFrame, FeatureFrame, FeatureInfo, HandStatus
+from emghand_interfaces.srv import StartRecording
 from numpy.typing import NDArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
@@ -294,6 +295,12 @@ class Ear:
 
     def reset_estop(self) -> Any:
         return self.call(self._reset, Trigger.Request())
+
+    def record(self, bag: Path) -> None:
+        """Let the recorder start."""
+        client = self.node.create_client(StartRecording, "/bag_recorder/start")
+        answer = self.call(client, StartRecording.Request(uri=str(bag)))
+        assert answer.success, answer.message
 
     def estop(self, value: bool = True) -> None:
         self.wait(lambda: self.estops.get_subscription_count() > 0, "a bridge on /estop")

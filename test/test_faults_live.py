@@ -35,8 +35,7 @@ class Live:
 
     def __init__(self, folder: Path, model: Path) -> None:
         env = own_domain()
-        self.bag = folder / "bag"
-        arguments = (f"model:={model}", f"record:={self.bag}", "--runner", "own")
+        arguments = (f"model:={model}", "--runner", "own")
         self.graph = Up(folder / "graph.log", env, "live", *arguments)
         self.ear = Ear(env)
 
@@ -274,18 +273,20 @@ def test_messages_of_nonsense_move_nothing_and_end_no_process(live):
     assert "Traceback" not in live.graph.output
 
 
-def test_a_killed_recorder_loses_only_what_it_had_not_yet_written(live):
-    ear = live.ear
-    ear.wait(lambda: len(ear.frames) > 200 and ear.features, "some seconds of EMG")
+def test_a_killed_recorder_loses_only_what_it_had_not_yet_written(live, tmp_path):
+    ear, bag = live.ear, tmp_path / "bag"
+    ear.record(bag)
+    before = len(ear.frames)
+    ear.wait(lambda: len(ear.frames) > before + 200, "some seconds of EMG")
     killed = ear.node.get_clock().now().nanoseconds
     live.graph.kill("bag_recorder")
     heard = {f.first_sample for f in ear.frames if f.header.frame_id == ear.streams[-1]}
-    done = run_emghand("session", "repair", live.bag)
+    done = run_emghand("session", "repair", bag)
     assert done.returncode == 0, done.stderr
-    assert live.bag.with_name("bag.damaged").exists()
-    reader = BagReader(live.bag)
+    assert bag.with_name("bag.damaged").exists()
+    reader = BagReader(bag)
     assert not reader.damaged
-    recording = read_recording(live.bag, stream=ear.streams[-1])
+    recording = read_recording(bag)
     assert recording.stream.stream == ear.streams[-1]
     last = recording.blocks[-1]
     lost_s = (killed - last.stamp_ns) * 1e-9 - 0.016
@@ -294,7 +295,7 @@ def test_a_killed_recorder_loses_only_what_it_had_not_yet_written(live):
     written = {b.first_sample for b in recording.blocks}
     first = min(written)
     assert {s for s in heard if first <= s <= last.first_sample} <= written
-    assert run_emghand("replay-check", live.bag).returncode == 0
+    assert run_emghand("replay-check", bag).returncode == 0
 
 
 def test_the_local_stop_works_when_every_other_process_is_dead(live):
@@ -302,7 +303,7 @@ def test_the_local_stop_works_when_every_other_process_is_dead(live):
     live.flex()
     bridge = live.graph.find("mujoco_bridge")
     doomed = [p for p in live.graph.processes() if p.pid != bridge.pid]
-    # Were the runner killed, the kernel would end the bridge as well: frozen, it helps nobody.
+    # A supervisor that is killed takes the bridge with it, one that hangs does not.
     live.graph.process.send_signal(signal.SIGSTOP)
     for process in doomed:
         process.kill()
@@ -315,4 +316,5 @@ def test_the_local_stop_works_when_every_other_process_is_dead(live):
     ear.wait(lambda: time.monotonic() > stopped + 0.3, "time")
     assert ear.at("index_flex") > 0.3
     assert np.ptp(ear.path(stopped + 0.1)[1], axis=0).max() < 0.01
+    live.graph.end()
     assert ear.fastest(killed) < LIMIT

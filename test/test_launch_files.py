@@ -97,6 +97,7 @@ class Session:
 
     path: Path
     done: dict[str, subprocess.CompletedProcess[str]] = field(default_factory=dict)
+    mistakes: list[subprocess.CompletedProcess[str]] = field(default_factory=list)
     ended: Ended | None = None
 
     @property
@@ -126,6 +127,18 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
             made.done[part] = run_emghand(part, *commands[part], env=env)
             if made.done[part].returncode:
                 return made
+        damaged = folder / "damaged.emgmodel"
+        damaged.write_bytes(made.model.read_bytes()[:1000])
+        no_yaml = folder / "no.yaml"
+        no_yaml.write_text("movements: [\n")
+        for words in (
+            ("load-model", damaged),
+            ("load-model", folder / "nowhere.emgmodel"),
+            ("collect", made.path, movements, "--subject", "somebody_else"),
+            ("collect", made.path, no_yaml),
+            ("collect", folder / "s02", movements),
+        ):
+            made.mistakes.append(run_emghand(*words, env=env))
         ear.intention = dict(FLEXED)
         ear.wait(lambda: ear.at("index_flex") > 0.7, "a flexed hand")
         made.ended = interrupt(up, ear)
@@ -150,6 +163,17 @@ def test_a_recorded_test_is_repeated_to_the_bit_from_its_first_second_on(session
         assert report[name]["identical"] == report[name]["compared"] > 150
         assert sum(report[name]["not_comparable"].values()) < 62
     assert report["breaks"] == []
+
+
+def test_mistakes_are_answered_by_one_sentence_and_disturb_nothing(session):
+    texts = ("damaged", "nowhere.emgmodel", "p01", "no.yaml", "subject")
+    for done, text in zip(session.mistakes, texts, strict=True):
+        assert done.returncode == 1, done
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert text in done.stderr
+    assert [p.name for p in sorted((session.path / "bags").iterdir())] == ["collect", "test"]
+    assert not (session.path.parent / "s02").exists()
 
 
 def test_ctrl_c_ends_live_control_within_five_seconds_with_the_hand_at_rest(session):

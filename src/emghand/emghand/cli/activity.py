@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", help="session directory; made when it does not exist")
     parser.add_argument("movements", help="YAML file with the movement set")
     parser.add_argument("--subject", default="", help="pseudonym; needed for a new session")
-    parser.add_argument(
-        "--repetitions",
-        type=_count(2**16),
-        default=0,
-        metavar="N",
-        help="instead of those of the file",
-    )
+    parser.add_argument("--repetitions", type=int, default=0, help="instead of those of the file")
     parser.add_argument("--shuffle", action="store_true", help="shuffle within each repetition")
-    parser.add_argument(
-        "--seed", type=_count(2**64), default=0, metavar="N", help="of the shuffle (default: 0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="of the shuffle (default: 0)")
     parser.add_argument("--label", default="", help="name of the bag (default: the activity)")
     parser.add_argument("--no-record", action="store_true", help="record nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-
-
-def _count(limit: int) -> Callable[[str], int]:
-    """Parser of whole numbers that fit the field of the goal."""
-
-    def parse(text: str) -> int:
-        value = int(text)
-        if not 0 <= value < limit:
-            raise argparse.ArgumentTypeError(f"{text} is not between 0 and {limit - 1}")
-        return value
-
-    parse.__name__ = "int"
-    return parse
 
 
 def run_activity(args: argparse.Namespace, activity: str) -> int:

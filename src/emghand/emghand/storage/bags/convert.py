@@ -230,6 +230,8 @@ def _choose(
 
 
 def _series(messages: Sequence[Any], missing: float) -> Series | None:
+    # Whoever listens live refuses a message without a position for every name.
+    messages = [m for m in messages if len(m.name) == len(m.position)]
     if not messages:
         return None
     names: dict[str, int] = {}
@@ -240,10 +242,7 @@ def _series(messages: Sequence[Any], missing: float) -> Series | None:
     stamps = np.empty(len(messages), np.int64)
     for row, message in enumerate(messages):
         stamps[row] = stamp_ns(message)
-        position = np.asarray(message.position, np.float64)
-        if position.size != len(message.name):
-            raise BagError(f"{position.size} positions for {len(message.name)} DOFs at row {row}")
-        values[row, [names[n] for n in message.name]] = position
+        values[row, [names[n] for n in message.name]] = np.asarray(message.position, np.float64)
     return Series(tuple(names), stamps, values)
 
 
