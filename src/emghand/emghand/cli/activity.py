@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -29,8 +30,12 @@ def run_activity(args: argparse.Namespace, activity: str) -> int:
 
     from emghand.client import GraphClient
     from emghand.client import Progress as Step
+    from emghand.errors import UserError
     from emghand.storage.recording import PeriodKind
 
+    for name, limit in (("repetitions", 2**16), ("seed", 2**64)):
+        if not 0 <= getattr(args, name) < limit:
+            raise UserError(f"--{name}: must be from 0 to {limit - 1}, got {getattr(args, name)}")
     goal: dict[str, Any] = {
         "session": str(Path(args.session).expanduser().absolute()),
         "subject": args.subject,
@@ -50,21 +55,16 @@ def run_activity(args: argparse.Namespace, activity: str) -> int:
         disable=args.json,
         transient=True,
     )
-    with GraphClient() as graph, bar:
-        task = bar.add_task(activity, total=None, visible=False)
+    with GraphClient() as graph, contextlib.ExitStack() as shown:
+        task = bar.add_task(activity, total=None)
 
         def show(step: Step) -> None:
+            if not bar.live.is_started:
+                shown.enter_context(bar)
             what = f"{step.movement} {PeriodKind(step.period).name.lower()}".strip()
-            bar.update(
-                task,
-                description=what,
-                completed=step.trial,
-                total=step.n_trials,
-                visible=True,
-            )
+            bar.update(task, description=what, completed=step.trial, total=step.n_trials)
 
         result = getattr(graph, activity)(show, **goal)
-        bar.update(task, description=activity, completed=result.trials)
     report = json.loads(result.report or "{}")
     if args.json:
         print(
