@@ -154,8 +154,9 @@ def test_without_commands_every_history_ends_still(config, operations, estop):
         world.do(operation)
     if estop:
         world.core.estop("x")
-    for _ in range(1200):
-        world.step(8_000_000, Reading(world.position))
+    # From one end of the range to the other at the slowest ramp takes 10 s.
+    for _ in range(700):
+        world.step(20_000_000, Reading(world.position))
     before = world.drive.position.copy()
     for _ in range(20):
         world.step(8_000_000, Reading(world.position))
