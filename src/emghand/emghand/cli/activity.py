@@ -52,7 +52,7 @@ def run_activity(args: argparse.Namespace, activity: str) -> int:
         TextColumn("{task.completed}/{task.total} trials"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=args.json,
+        disable=args.json or not sys.stderr.isatty(),
         transient=True,
     )
     with GraphClient() as graph, contextlib.ExitStack() as shown:
