@@ -132,12 +132,13 @@ def _wait_for_graph(graph: BackgroundGraph) -> None:
 
 
 def _watch_playback(graph: BackgroundGraph) -> None:
-    """Wait until no more raw EMG arrives."""
+    """Wait until features arrive, and then until no more do."""
     from emghand_interfaces.msg import FeatureFrame
 
     from emghand.client import GraphClient
 
     with GraphClient() as client, console.status("playing the recording"):
+        client.wait_for_message(FeatureFrame, "/features", timeout=READY_S)
         while True:
             graph.check()
             try:
