@@ -187,6 +187,8 @@ def test_a_bag_is_replayed_into_decoder_and_hand_and_ctrl_c_ends_it(session, tmp
     with launched(tmp_path, "replay", *arguments) as (up, ear, _):
         ear.wait(lambda: ear.out, "a decoder that decodes the bag", START_S)
         assert ear.arm().success
+        # Armed within a movement, the hand would show its end only.
+        ear.wait(lambda: ear.at("index_flex") < 0.2, "a hand between two movements", 15.0)
         ear.wait(lambda: ear.at("index_flex") > 0.6, "a hand that follows the bag", 15.0)
         assert ear.state == HandStatus.ARMED
         interrupt(up, ear).check()
