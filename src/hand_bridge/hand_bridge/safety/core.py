@@ -60,6 +60,7 @@ class SafetyCore:
         self._revision = 0
         self._goal: NDArray[np.float64] | None = None
         self._goal_time = 0
+        self._returned = 0
         self._ramp_since = 0
         self._reading: Reading | None = None
         self._reading_time = 0
@@ -107,6 +108,8 @@ class SafetyCore:
                     self._revision += 1
                 if self._goal is None:
                     self._ramp_since = now_ns
+                in_time = now_ns - self._goal_time <= self._settings.watchdog_ns
+                self._returned = self._returned + 1 if in_time else 1
                 self._goal = result
                 self._goal_time = now_ns
             return None
@@ -309,7 +312,8 @@ class SafetyCore:
         elif (
             self._state is State.FAULT
             and self._fault in ("watchdog", "signal")
-            and self._goal_time > self._fault_since
+            and self._returned >= self._settings.resume_commands
+            and silent <= self._settings.watchdog_ns
         ):
             self._ramp_since = now_ns
             self._enter(State.ARMED, "commands are back, ramping in")
@@ -372,6 +376,7 @@ class SafetyCore:
         if self._fault == fault:
             return
         self._fault_since = now_ns
+        self._returned = 0
         self._enter(State.FAULT, reason, fault)
 
     def _release(self, reason: str) -> None:

@@ -19,6 +19,13 @@ class SafetySettings:
     watchdog_periods: int = setting(
         6, "Periods without a fresh command after which the watchdog acts", low=2, high=100
     )
+    resume_commands: int = setting(
+        6,
+        "Commands in a row, none later than the watchdog allows, that end a watchdog or signal"
+        " fault",
+        low=1,
+        high=100,
+    )
     max_age: float = setting(
         0.150, "Commands with an older stamp are refused", unit="s", low=0.01, high=10.0
     )
