@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 import time
 
@@ -59,13 +60,17 @@ class FeatureNode(EmghandNode):
         self._stream: Stream | None = None
         self._pipeline: FeaturePipeline | None = None
         self._started = False
-        self._frame_id = ""
         self._envelope = Envelope(0, 1)
         self._tick = -1
         self._quality = Quality.OK
         self._counts = dict.fromkeys(
-            ("frames", "ticks", "filled", "reset", "duplicate", "refused", "early"), 0
-        )
+            (
+                "frames", "ticks", "filled", "reset", "duplicate",
+                "refused", "early", "other_stream",
+            ),
+            0,
+        )  # fmt: skip
+        self._other = ("", -math.inf)
         self._refusal = ""
         self._heard = 0.0
         self._shown = (time.monotonic(), 0)
@@ -122,16 +127,16 @@ class FeatureNode(EmghandNode):
         self._pipeline = pipeline
         self._started = False
 
-    def _change_stream(self, frame_id: str) -> None:
-        # Frames and descriptions travel on different topics. A driver that names the stream in
-        # every frame tells when the first frame of a new one overtook its description, or when
-        # the last frame of the old one came after it.
+    def _is_of_another_stream(self, frame: EmgFrame) -> bool:
+        # Frames and descriptions travel on different topics: the first frame of a new stream may
+        # overtake its description, and the last one of the old stream may come after it.
         assert self._stream is not None
-        if frame_id == self._stream.stream:
-            self._open(self._stream)
-        else:
-            self._pipeline = None
-            self._started = False
+        stream = frame.header.frame_id
+        if stream in ("", self._stream.stream):
+            return False
+        self._counts["other_stream"] += 1
+        self._other = (stream, time.monotonic())
+        return True
 
     def _start(self, first_sample: int) -> None:
         assert self._stream is not None
@@ -147,11 +152,11 @@ class FeatureNode(EmghandNode):
         self._started = True
 
     def _on_frame(self, frame: EmgFrame) -> None:
-        if self._started and frame.header.frame_id != self._frame_id:
-            self._change_stream(frame.header.frame_id)
         pipeline = self._pipeline
         if pipeline is None:
             self._counts["early"] += 1
+            return
+        if self._is_of_another_stream(frame):
             return
         try:
             samples = emg_from_ros(frame)
@@ -165,7 +170,6 @@ class FeatureNode(EmghandNode):
         block = Block(frame.first_sample, time_to_ns(frame.header.stamp), samples)
         if not self._started:
             self._start(block.first_sample)
-            self._frame_id = frame.header.frame_id
         ticks = pipeline.push(samples, block.first_sample)
         for tick in ticks:
             stamp = ns_to_time(sample_stamp_ns(block, tick.last_sample, pipeline.rate))
@@ -247,6 +251,9 @@ class FeatureNode(EmghandNode):
         values["bad_channels"] = json.dumps([self._pipeline.channels[i] for i in bad])
         if now - self._heard > SILENCE_S:
             return DiagnosticStatus.ERROR, "no raw EMG on /emg/raw", values
+        if now - self._other[1] < SILENCE_S:
+            text = f"frames of {self._other[0]} come as well: is a second driver on /emg/raw?"
+            return DiagnosticStatus.ERROR, text, values
         if self._quality:
             return DiagnosticStatus.ERROR, f"bad signal: {values['quality']}", values
         return DiagnosticStatus.OK, "computing features", values

@@ -3,6 +3,7 @@ import io
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from emghand_interfaces.msg import FeatureFrame, FeatureInfo, StateSnapshot
 from live_bench import detail, make_model, make_recording, make_stream, skip_blocks
 from rclpy.parameter import Parameter
@@ -92,7 +93,10 @@ def test_frames_and_their_description_may_arrive_in_any_order(bench):
     bench.play(old)
     for block in new.blocks[:3]:
         bench.frames.publish(bench.frame(new.stream, block))
-    wait_until(lambda: bench.feature_node._counts["early"] == 3, "early frames to be passed over")
+    other = bench.feature_node._counts
+    wait_until(lambda: other["other_stream"] == 3, "early frames to be passed over")
+    level, text, _ = bench.graph.call(bench.feature_node.diagnose)
+    assert level == DiagnosticStatus.ERROR and "second driver" in text
     bench.describe(new.stream)
     wait_until(lambda: len(bench.heard["/features/info"]) == 2, "the new description")
     late = dataclasses.replace(old.blocks[-1], first_sample=1008)

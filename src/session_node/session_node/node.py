@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -141,19 +142,24 @@ class SessionNode(EmghandNode):
         try:
             prompted.prepare()
             if prompted.activity == "test":
-                self._wait_for_decoder()
+                self._wait_for_decoder(prompted.stop)
             prompted.execute(self._recorder)
         except UserError as error:
             prompted.outcome.message = str(error)
         finally:
             self._ended.set()
 
-    def _wait_for_decoder(self) -> None:
+    def _wait_for_decoder(self, stop: threading.Event) -> None:
         self._heard_output.clear()
-        if not self._heard_output.wait(self._settings.value.decoder_wait):
-            raise UserError(
-                "nothing is decoded: /decoder/out_x_hat is silent; load a model and check the EMG"
-            )
+        deadline = time.monotonic() + self._settings.value.decoder_wait
+        while not self._heard_output.wait(0.05):
+            if stop.is_set():
+                raise UserError("cancelled while waiting for the decoder")
+            if time.monotonic() > deadline:
+                raise UserError(
+                    "nothing is decoded: /decoder/out_x_hat is silent; load a model and check the "
+                    "EMG"
+                )
 
     def show(self, prompted: PromptedRun, shown: Shown, changed: bool) -> None:
         """Publish a prompt, and the state when it changed."""

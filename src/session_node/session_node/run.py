@@ -111,6 +111,8 @@ class PromptedRun:
         self._settings = settings
         self._display = display
         self._to_ros = to_ros
+        self._recorder: RecorderClient | None = None
+        self._lost_recorder = False
         self._shown: tuple[PeriodKind, int] | None = None
 
     def prepare(self) -> None:
@@ -153,6 +155,7 @@ class PromptedRun:
         outcome = self.outcome
         if self.goal.record:
             recorder.start(str(self.bag))
+            self._recorder = recorder
             outcome.bag = str(self.bag)
         try:
             completed = self._prompt()
@@ -160,7 +163,8 @@ class PromptedRun:
             if self.goal.record:
                 self._finish_recording(recorder)
         n, total = len(outcome.trials), len(self.schedule.trials)
-        done = f"{n} trials" if completed else f"cancelled after {n} of {total} trials"
+        ended = "stopped" if self._lost_recorder else "cancelled"
+        done = f"{n} trials" if completed else f"{ended} after {n} of {total} trials"
         status = "complete" if completed else "cancelled"
         outcome.message = "; ".join(filter(None, (done, outcome.message)))
         if self.goal.record and not outcome.report and not self.abandoned:
@@ -193,6 +197,10 @@ class PromptedRun:
         self._display.show(self, shown, changed=now != self._shown)
         self._shown = now
         self._score(shown.elapsed - SCORE_DELAY_S)
+        if self._recorder is not None and self._recorder.problem():
+            # Nobody shall go on for minutes that are not recorded.
+            self._lost_recorder = True
+            self.stop.set()
 
     def _score(self, elapsed: float) -> None:
         trials = self.outcome.trials
@@ -212,7 +220,8 @@ class PromptedRun:
         try:
             self.outcome.report = recorder.stop()
         except UserError as error:
-            self.outcome.message = "; ".join(filter(None, (self.outcome.message, str(error))))
+            reason = recorder.problem() or str(error)
+            self.outcome.message = "; ".join(filter(None, (self.outcome.message, reason)))
 
     def _write_table(self, status: str) -> None:
         outcome = self.outcome

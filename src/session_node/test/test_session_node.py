@@ -18,6 +18,7 @@ from emghand_ros import qos
 from emghand_ros.conversions import dofs_to_ros, time_to_ns
 from emghand_ros.node import EmghandNode
 from emghand_ros.testing import Graph, wait_until
+from session_node import recorder_client
 from session_node.node import SessionNode
 
 pytestmark = pytest.mark.ros
@@ -181,16 +182,31 @@ def test_a_session_that_is_a_file_is_refused_with_the_reason(bench):
     assert "set.yaml: is no directory that can be read" in answer.result.message
 
 
-def test_a_collection_whose_recording_ended_early_is_no_success(bench):
-    handle = send(bench, goal(bench, repetitions=1))
-    wait_until(lambda: bench.heard["trial"], "the first trial")
-    bench.graph.call(bench.recorder.stop_recording)
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_collection_ends_soon_after_its_recorder(bench, monkeypatch, gone):
+    monkeypatch.setattr(recorder_client, "MISSED_REPORTS", 2)
+    handle = send(bench, goal(bench, repetitions=50))
+    wait_until(lambda: bench.heard["x_d"], "the first prompt")
+    if gone:
+        bench.graph.call(lambda: bench.graph.executor.remove_node(bench.recorder))
+    else:
+        bench.graph.call(bench.recorder.stop_recording)
     answer = result(bench, handle)
     assert answer.status == GoalStatus.STATUS_ABORTED
-    assert not answer.result.success
-    assert answer.result.message == "2 trials; recorder: not recording"
+    assert not answer.result.success and answer.result.trials < 20
     table = json.loads((bench.folder / "session/results/collect_trials.json").read_text())
-    assert table["status"] == "failed"
+    assert table["status"] == "failed" and len(table["trials"]) == answer.result.trials
+    why = "recorder bag_recorder has gone" if gone else "recorder: not recording"
+    assert why in answer.result.message
+
+
+def test_a_test_that_waits_for_a_decoder_can_be_cancelled(bench):
+    bench.graph.call(lambda: bench.session.set_parameters([Parameter("decoder_wait", value=60.0)]))
+    handle = send(bench, goal(bench, RunTest), "test")
+    bench.graph.result(handle.cancel_goal_async(), "the answer to the cancellation")
+    answer = result(bench, handle)
+    assert answer.status == GoalStatus.STATUS_CANCELED
+    assert answer.result.message == "cancelled while waiting for the decoder"
 
 
 def test_a_session_of_another_subject_is_left_alone(bench):
@@ -233,14 +249,3 @@ def test_deactivation_stops_a_run_and_writes_its_table(bench):
     wait_until(path.exists, "the table")
     assert json.loads(path.read_text())["status"] == "cancelled"
     wait_until(lambda: bench.recorder._recording is None, "the end of the recording")
-
-
-def test_a_recording_that_ended_on_its_own_makes_the_run_a_failure(bench):
-    handle = send(bench, goal(bench, repetitions=1))
-    wait_until(lambda: bench.heard["x_d"], "the first prompt")
-    bench.graph.call(bench.recorder.stop_recording)
-    answer = result(bench, handle)
-    assert answer.status == GoalStatus.STATUS_ABORTED
-    assert not answer.result.success and "recorder" in answer.result.message
-    table = json.loads((bench.folder / "session/results/collect_trials.json").read_text())
-    assert table["status"] == "failed" and len(table["trials"]) == 2

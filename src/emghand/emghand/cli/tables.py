@@ -16,8 +16,8 @@ EXPLANATION = (
 )
 
 
-def print_scores(title: str, plain: Scores, compensated: Scores, lag_s: float) -> None:
-    """Print one row per DOF and their mean."""
+def print_scores(title: str, plain: Scores, compensated: Scores) -> None:
+    """Print one row per DOF and their mean; `print_explanation` says what the columns are."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("DOF")
     for heading in ("R² lag", "R²", "RMSE", "NRMSE", "corr.", "intended", "unintended"):
@@ -35,9 +35,12 @@ def print_scores(title: str, plain: Scores, compensated: Scores, lag_s: float) -
         table.add_row(name, *(_number(float(c[i])) for c in columns))
     table.add_section()
     table.add_row("mean", *(_number(_mean(c.tolist())) for c in columns), style="bold")
-    console = Console()
-    console.print(table)
-    console.print(EXPLANATION.format(lag=lag_s * 1e3), style="dim")
+    Console().print(table)
+
+
+def print_explanation(lag_s: float) -> None:
+    """Print what the columns of `print_scores` are."""
+    Console().print(EXPLANATION.format(lag=lag_s * 1e3), style="dim")
 
 
 def _mean(values: list[float]) -> float:

@@ -282,11 +282,19 @@ class GraphClient:
                 on_progress(Progress(f.trial, f.n_trials, f.movement, f.period, f.remaining))
 
         request = kind.Goal(**goal)  # type: ignore[attr-defined]
-        handle = self._result(client.send_goal_async(request, on_feedback), name)
+        sent = client.send_goal_async(request, on_feedback)
+        try:
+            handle = self._result(sent, name)
+        except KeyboardInterrupt:
+            # Sent is sent: without its handle the activity could not be cancelled.
+            self.interrupted = True
+            handle = self._result(sent, name)
         if not handle.accepted:
             raise UserError(f"{name}: refused the goal")
         future = handle.get_result_async()
         try:
+            if self.interrupted:
+                raise KeyboardInterrupt
             missing_since = None
             while not future.done():
                 self._executor.spin_once(timeout_sec=0.1)

@@ -131,6 +131,12 @@ class OutputSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        edges = (*self.dead_zone_positive, *self.dead_zone_negative)
+        if self.dead_zone_hysteresis and 0.0 in edges:
+            raise SettingsError(
+                "dead_zone_hysteresis: needs dead_zone_positive and dead_zone_negative above 0: "
+                "only what lies inside of them is quiet"
+            )
         if sorted(self.order) != sorted(STEPS):
             raise SettingsError(f"order: name each step once: {', '.join(STEPS)}")
         if self.order[-1] != "clip":

@@ -67,7 +67,9 @@ def evaluate(
     names = dof_names(model.dofs)
     output = model.output if output_settings is None else output_settings
     faults: dict[str, int] = {}
-    parts: dict[str, list[Floats]] = {k: [] for k in ("x_hat", "out", "now", "before")}
+    parts: dict[str, list[Floats]] = {
+        k: [] for k in ("x_hat", "out", "now", "x_hat_late", "out_late", "before")
+    }
     for recording in recordings:
         x_d = recording.x_d
         missing = set(names) - set(x_d.names if x_d is not None else ())
@@ -77,23 +79,27 @@ def evaluate(
             )
         run = Pipeline(model, recording.stream, output).run(recording)
         now, known = label_values(x_d, names, run.stamps_ns)
-        before, _ = label_values(x_d, names, run.stamps_ns - round(model.lag_s * 1e9))
-        use = known & label_periods(recording.periods, run.stamps_ns).asked
-        for key, values in zip(parts, (run.x_hat, run.out_x_hat, now, before), strict=True):
-            parts[key].append(values[use])
+        before, known_before = label_values(x_d, names, run.stamps_ns - round(model.lag_s * 1e9))
+        asked = label_periods(recording.periods, run.stamps_ns).asked
+        for keys, target, use in (
+            (("x_hat", "out", "now"), now, known & asked),
+            (("x_hat_late", "out_late", "before"), before, known_before & asked),
+        ):
+            for key, values in zip(keys, (run.x_hat, run.out_x_hat, target), strict=True):
+                parts[key].append(values[use])
         for fault, count in run.faults.items():
             faults[fault] = faults.get(fault, 0) + count
     if not recordings:
         raise UserError("no recordings to evaluate on")
-    x_hat, out, now, before = (np.concatenate(v) for v in parts.values())
+    x_hat, out, now, x_hat_late, out_late, before = (np.concatenate(v) for v in parts.values())
     relax_pos = np.array(per_dof("relax_pos", output.relax_pos, len(names)))
     low, high = np.array([d.low for d in model.dofs]), np.array([d.high for d in model.dofs])
     rest = np.clip(relax_pos, low, high)
     return Evaluation(
         x_hat=score(now, x_hat, names),
-        x_hat_compensated=score(before, x_hat, names),
+        x_hat_compensated=score(before, x_hat_late, names),
         out_x_hat=score(np.clip(now + relax_pos, low, high), out, names, rest),
-        out_x_hat_compensated=score(np.clip(before + relax_pos, low, high), out, names, rest),
+        out_x_hat_compensated=score(np.clip(before + relax_pos, low, high), out_late, names, rest),
         lag_s=model.lag_s,
         ticks=len(now),
         faults=faults,

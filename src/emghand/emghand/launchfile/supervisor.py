@@ -19,6 +19,9 @@ from emghand.launchfile.process import NodeProcess
 
 LINE_LIMIT = 2**20
 REPEAT_S = 0.25
+SOUND_S = 10.0
+"""A process that lived so long was no mistake from the start."""
+LONGEST_DELAY_S = 8.0
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
@@ -34,12 +37,14 @@ class _Child:
         self.failed = False
 
     async def run(self, folder: Path, stopping: asyncio.Event) -> None:
-        """Until it ends for good."""
-        retries = 0
+        """Until it ends for good; one that dies at every start is started less and less often."""
+        retries = early = 0
         while not stopping.is_set():
+            started = time.monotonic()
             code = await self._once(folder)
             if stopping.is_set():
                 return
+            early = 0 if time.monotonic() - started > SOUND_S else early + 1
             self._tell_end(code)
             limit = self.spec.respawn_max_retries
             if not self.spec.respawn or 0 <= limit <= retries:
@@ -47,7 +52,11 @@ class _Child:
                 return
             retries += 1
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(stopping.wait(), self.spec.respawn_delay)
+                await asyncio.wait_for(stopping.wait(), self._delay(early))
+
+    def _delay(self, early: int) -> float:
+        shortest = self.spec.respawn_delay
+        return max(shortest, min(shortest * 2 ** max(0, early - 1), LONGEST_DELAY_S))
 
     async def _once(self, folder: Path) -> int:
         command = self.spec.command(folder)

@@ -193,6 +193,8 @@ def load_model(path: str | Path) -> Model:
         model = _build(document, arrays)
     except OSError as error:
         raise UserError(f"model {path}: cannot be read: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise UserError(f"model {path}: does not fit into the memory of this machine") from error
     except UserError as error:
         raise UserError(f"model {path}: {error}") from error
     if document.get("model_id") != model.model_id:

@@ -191,6 +191,10 @@ def test_new_settings_move_the_output_no_faster_than_the_speed_limit():
         ({"tie": ("wrist_flex", "index_flex", "")}, "not tied itself"),
         ({"tie": ("", "index_flex", ""), "lock": (False, True, False)}, "is locked"),
         ({"relax_pos": (2.0,)}, "relax_pos"),
+        (
+            {"dead_zone_hysteresis": True, "dead_zone_negative": (0.0,)},
+            "dead_zone_hysteresis: needs dead_zone_positive and",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, match):

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import pytest
 
 from emghand.cli.commands.up import has_ros2_launch
 from emghand.cli.main import main
-from emghand.launchfile import Supervisor, evaluate
+from emghand.launchfile import Supervisor, evaluate, supervisor
 
 
 class Up:
@@ -139,6 +140,29 @@ def test_a_failing_process_is_started_again(write, tmp_path, monkeypatch):
     assert Supervisor(evaluate(path, {}), lines.append).run() == 1
     assert (tmp_path / "out/runs").read_text() == "xxxx"
     assert "[one] process ended with 1; starting it again" in lines
+
+
+def test_a_process_that_dies_at_every_start_is_started_less_and_less_often(
+    write, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BRIEF_CODE", "1")
+    monkeypatch.setattr(supervisor, "LONGEST_DELAY_S", 0.2)
+    waited = []
+    real = asyncio.wait_for
+
+    async def wait_for(what, timeout):
+        waited.append(timeout)
+        return await real(what, timeout)
+
+    monkeypatch.setattr(asyncio, "wait_for", wait_for)
+    path = write(
+        """
+        - node: {pkg: fake, exec: brief, name: one, respawn: "true", respawn_delay: 0.05,
+                 respawn_max_retries: 4}
+        """
+    )
+    assert Supervisor(evaluate(path, {}), [].append).run() == 1
+    assert waited == [0.05, 0.1, 0.2, 0.2]
 
 
 def test_dry_run_and_show_args_start_nothing(write, tmp_path, capsys):

@@ -66,13 +66,11 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json.dumps(document, indent=1))
         return 0
-    tables.print_scores("x_hat: decoder", result.x_hat, result.x_hat_compensated, result.lag_s)
+    tables.print_scores("x_hat: decoder", result.x_hat, result.x_hat_compensated)
     tables.print_scores(
-        "out_x_hat: what the hand gets",
-        result.out_x_hat,
-        result.out_x_hat_compensated,
-        result.lag_s,
+        "out_x_hat: what the hand gets", result.out_x_hat, result.out_x_hat_compensated
     )
+    tables.print_explanation(result.lag_s)
     refused = ", ".join(f"{n} {fault}" for fault, n in result.faults.items() if n)
     print(f"{result.ticks} ticks scored" + (f"; refused: {refused}" if refused else ""))
     return 0

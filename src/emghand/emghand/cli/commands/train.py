@@ -130,8 +130,8 @@ def run(args: argparse.Namespace) -> int:
         f"{settings.decoder}, each repetition left out",
         validation.uncompensated,
         validation.compensated,
-        model.lag_s,
     )
+    tables.print_explanation(model.lag_s)
     print(f"wrote {path}")
     return 0
 

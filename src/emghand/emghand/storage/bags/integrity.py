@@ -14,6 +14,8 @@ from emghand.storage.bags.messages import RawMessage, Topic
 EMG_TYPE = "emghand_interfaces/msg/EmgFrame"
 FEATURES_TYPE = "emghand_interfaces/msg/FeatureFrame"
 MAX_LISTED = 20
+MANY_RESTARTS = 3
+"""So many restarts of one message counter: several publishers that cannot be told apart."""
 
 
 @dataclass
@@ -112,13 +114,17 @@ class Integrity:
             counter, and the first gaps; ``unchecked``: topics without a usable message counter;
             ``malformed``: per topic the messages whose bytes do not fit their type.
         """
+        mixed = {
+            topic
+            for topic, counters in self._sequences.items()
+            if None in counters and counters[None].restarts >= MANY_RESTARTS
+        }
+        unchecked = (self._counts.keys() - self._sequences.keys()) | self._unchecked | mixed
         lost = {
             topic: missing
             for topic, counters in self._sequences.items()
-            if topic not in self._unchecked
-            and (missing := sum(c.missing for c in counters.values()))
+            if topic not in unchecked and (missing := sum(c.missing for c in counters.values()))
         }
-        unchecked = (self._counts.keys() - self._sequences.keys()) | self._unchecked
         return {
             "lost": sum(lost.values()) + refused,
             "lost_messages": lost,
