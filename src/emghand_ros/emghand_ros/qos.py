@@ -33,9 +33,10 @@ EMG = _keep_last(500)
 TICK = _keep_last(int(MAX_TICK_RATE_HZ * MAX_STALL_S))
 """One message a tick, writers and recorders: 100 /s x 2 s = 200."""
 
-COMMAND = _keep_last(1)
-"""The bridge's own subscription to commands: only the newest counts, so that no backlog ever
-reaches a motor. It is compatible with a writer that offers `TICK`."""
+COMMAND = _keep_last(4)
+"""The bridge's own subscription to commands: the newest of the last 64 ms count, so that no backlog
+ever reaches a motor. Not 1: the command of a second publisher that arrives just behind it would
+displace that of the first. It is compatible with a writer that offers `TICK`."""
 
 EVENT = _keep_last(1000)
 """Rare events that must not be lost to a stall: 1000 before anything is dropped."""

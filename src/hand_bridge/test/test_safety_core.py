@@ -89,6 +89,15 @@ def test_a_command_sent_before_arming_moves_nothing():
     np.testing.assert_array_equal(rig.step(20).position, 0.0)
 
 
+def test_a_commander_that_falls_silent_at_the_moment_of_arming_is_a_watchdog_fault():
+    rig = Rig((0.8, 0.0, 0.8))
+    rig.follow(1.0, 1.0, 1.0, n=5)
+    assert rig.core.arm(rig.now) == ""
+    rig.step(13)
+    assert rig.status().fault == "watchdog"
+    np.testing.assert_allclose(rig.step(200).position, 0.0)
+
+
 def test_first_motion_ramps_from_the_position_that_was_read():
     rig = Rig((0.5, -0.5, 0.0), ramp_speed=1.0, ramp_in=1.0, speed_limit=(6.0,)).armed()
     before = rig.step().position

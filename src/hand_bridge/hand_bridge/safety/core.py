@@ -153,6 +153,7 @@ class SafetyCore:
             sending = self._check.recent_publishers(now_ns, self._settings.watchdog_ns)
             self._check.bind(sending[0] if sending else "")
             self._goal = None
+            self._goal_time = now_ns
             self._signal = None
             self._limits.reset()
             self._enter(State.ARMED, "waiting for the first command")
@@ -301,7 +302,8 @@ class SafetyCore:
         return None
 
     def _watch(self, now_ns: int) -> None:
-        if self._goal is None:
+        if self._goal is None and not self._check.commander:
+            # Nobody has sent anything yet: nobody can have fallen silent.
             return
         silent = now_ns - self._goal_time
         if self._state is State.ARMED and silent > self._settings.watchdog_ns:
