@@ -96,6 +96,27 @@ class Period:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What a recording is, without its samples.
+
+    Parameters
+    ----------
+    name : str
+        Where it was read from.
+    digest : str
+        SHA-256 of the raw EMG and the labels.
+    subject, session, date : str
+        Empty where unknown; see `Recording`.
+    """
+
+    name: str
+    digest: str
+    subject: str = ""
+    session: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True)
 class Recording:
     """One recorded run.
 
@@ -114,6 +135,9 @@ class Recording:
         In order of time; empty where the run was not prompted.
     digest : str
         SHA-256 of the raw EMG and the labels.
+    subject, session, date : str
+        Who, in which sitting, on which day (``YYYY-MM-DD``); empty where the source does not say.
+        Not part of the digest.
     """
 
     source: str
@@ -124,6 +148,13 @@ class Recording:
     out_x_hat: Series | None = None
     periods: list[Period] = field(default_factory=list)
     digest: str = ""
+    subject: str = ""
+    session: str = ""
+    date: str = ""
+
+    def describe(self) -> Source:
+        """What it is, without its samples."""
+        return Source(self.source, self.digest, self.subject, self.session, self.date)
 
 
 def recording_digest(
