@@ -12,6 +12,13 @@ from sklearn.linear_model import Ridge
 
 from emghand.decoders import KalmanDecoder, RidgeDecoder, decoder_class, decoder_kinds
 from emghand.decoders.delays import DelayLine, stack_delays
+from emghand.decoders.kernel_ridge import KernelRidgeDecoder
+from emghand.decoders.lda import LdaDecoder
+from emghand.decoders.polynomial import PolynomialDecoder
+from emghand.decoders.qda import QdaDecoder
+from emghand.decoders.refit import RefitDecoder
+from emghand.decoders.svr import SvrDecoder
+from emghand.decoders.trees import TreesDecoder
 from emghand.errors import UserError
 
 MAKERS = [
@@ -19,6 +26,15 @@ MAKERS = [
     lambda: RidgeDecoder(delays=(2, 5)),
     lambda: KalmanDecoder(),
     lambda: KalmanDecoder(delays=(3,), low=(-1.0, 0.0), process_gains=(1.0, 30.0)),
+    lambda: KalmanDecoder(gain="standard"),
+    lambda: KernelRidgeDecoder(delays=(1, 2), gamma=0.3, landmarks=200),
+    lambda: SvrDecoder(delays=(2,), max_rows=300),
+    lambda: PolynomialDecoder(max_features=6),
+    lambda: TreesDecoder(n_trees=10),
+    lambda: TreesDecoder(method="boosting", max_depth=3, n_trees=30),
+    lambda: LdaDecoder(output="weighted"),
+    lambda: QdaDecoder(output="weighted"),
+    lambda: RefitDecoder(),
 ]
 
 
@@ -171,7 +187,7 @@ def textbook_kalman(Z, X, low, high, iterations=3000):
 
 def test_kalman_equals_the_textbook_recursion_with_a_constant_state(monkeypatch):
     """Without regularisation; with it the estimates differ by little (next test)."""
-    monkeypatch.setattr("emghand.decoders.kalman.FLOOR", 1e-13)
+    monkeypatch.setattr("emghand.decoders.parts.kalman_model.FLOOR", 1e-13)
     monkeypatch.setattr(
         "sklearn.covariance.ledoit_wolf", lambda R, assume_centered: (R.T @ R / len(R), 0.0)
     )
@@ -212,7 +228,20 @@ def test_larger_process_gains_follow_faster():
     assert np.linalg.norm(slow.gain_) < np.linalg.norm(fast.gain_)
 
 
-@pytest.mark.parametrize("kind", ["ridge", "kalman"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "ridge",
+        "kalman",
+        "kernel_ridge",
+        "lda",
+        "polynomial",
+        "qda",
+        "refit",
+        "svr",
+        "trees",
+    ],
+)
 def test_every_kind_is_in_the_registry(kind):
     assert kind in decoder_kinds()
     assert decoder_class(kind).kind == kind
