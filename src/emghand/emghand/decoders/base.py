@@ -74,6 +74,9 @@ class Decoder(ABC):
     """Range of the DOFs; one value, or one per DOF."""
     tick_rate: float = 0.0
     """Ticks per second [Hz]."""
+    sequential: ClassVar[bool] = False
+    """Whether `_fit` also gets the rows that are not to be learned from, with NaN as target: they
+    are the past of the others."""
 
     def __init__(self, delays: tuple[int, ...] = ()) -> None:
         self.delays = delays
@@ -149,17 +152,19 @@ class Decoder(ABC):
                 raise UserError(f"{self.kind} decoder: {name} must have {m} entries")
         if not (np.abs(Z) < LARGEST).all() or not np.isfinite(X[kept]).all():
             raise UserError(f"{self.kind} decoder: training data hold values that are not finite")
-        follows = np.concatenate([[False], kept[1:] & kept[:-1] & same_segment(runs)])
         if self.differential:
             # Of a row without a predecessor nobody knows the velocity.
             rate = self._number("tick_rate", low=1e-3)
-            kept, X = follows, np.diff(X, axis=0, prepend=X[:1]) * rate
-            follows = follows & np.concatenate([[False], follows[:-1]])
+            X = np.diff(X, axis=0, prepend=X[:1]) * rate
+            kept = kept & np.concatenate([[False], kept[:-1] & same_segment(runs)])
         if kept.sum() < 2:
             raise UserError(f"{self.kind} decoder: needs at least 2 examples")
         self.n_features_, self.n_dofs_ = Z.shape[1], X.shape[1]
         stacked = stack_delays(Z, self.delays, runs)
-        self._fit(stacked[kept], X[kept], folds[kept].astype(np.int64), follows[kept])
+        rows = np.ones_like(kept) if self.sequential else kept
+        follows = np.concatenate([[False], rows[1:] & rows[:-1] & same_segment(runs)])
+        targets = np.where(kept[:, None], X, np.nan)
+        self._fit(stacked[rows], targets[rows], folds[rows].astype(np.int64), follows[rows])
         self._check_learned()
         self._prepare()
         self.reset()
