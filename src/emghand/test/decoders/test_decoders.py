@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,13 @@ from sklearn.linear_model import Ridge
 
 from emghand.decoders import KalmanDecoder, RidgeDecoder, decoder_class, decoder_kinds
 from emghand.decoders.delays import DelayLine, stack_delays
+from emghand.decoders.kernel_ridge import KernelRidgeDecoder
+from emghand.decoders.lda import LdaDecoder
+from emghand.decoders.polynomial import PolynomialDecoder
+from emghand.decoders.qda import QdaDecoder
+from emghand.decoders.refit import RefitDecoder
+from emghand.decoders.svr import SvrDecoder
+from emghand.decoders.trees import TreesDecoder
 from emghand.errors import UserError
 
 MAKERS = [
@@ -17,6 +26,15 @@ MAKERS = [
     lambda: RidgeDecoder(delays=(2, 5)),
     lambda: KalmanDecoder(),
     lambda: KalmanDecoder(delays=(3,), low=(-1.0, 0.0), process_gains=(1.0, 30.0)),
+    lambda: KalmanDecoder(gain="standard"),
+    lambda: KernelRidgeDecoder(delays=(1, 2), gamma=0.3, landmarks=200),
+    lambda: SvrDecoder(delays=(2,), max_rows=300),
+    lambda: PolynomialDecoder(max_features=6),
+    lambda: TreesDecoder(n_trees=10),
+    lambda: TreesDecoder(method="boosting", max_depth=3, n_trees=30),
+    lambda: LdaDecoder(output="weighted"),
+    lambda: QdaDecoder(output="weighted"),
+    lambda: RefitDecoder(),
 ]
 
 
@@ -169,7 +187,7 @@ def textbook_kalman(Z, X, low, high, iterations=3000):
 
 def test_kalman_equals_the_textbook_recursion_with_a_constant_state(monkeypatch):
     """Without regularisation; with it the estimates differ by little (next test)."""
-    monkeypatch.setattr("emghand.decoders.kalman.FLOOR", 1e-13)
+    monkeypatch.setattr("emghand.decoders.parts.kalman_model.FLOOR", 1e-13)
     monkeypatch.setattr(
         "sklearn.covariance.ledoit_wolf", lambda R, assume_centered: (R.T @ R / len(R), 0.0)
     )
@@ -210,7 +228,20 @@ def test_larger_process_gains_follow_faster():
     assert np.linalg.norm(slow.gain_) < np.linalg.norm(fast.gain_)
 
 
-@pytest.mark.parametrize("kind", ["ridge", "kalman"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "ridge",
+        "kalman",
+        "kernel_ridge",
+        "lda",
+        "polynomial",
+        "qda",
+        "refit",
+        "svr",
+        "trees",
+    ],
+)
 def test_every_kind_is_in_the_registry(kind):
     assert kind in decoder_kinds()
     assert decoder_class(kind).kind == kind
@@ -256,3 +287,31 @@ def test_arrays_that_do_not_fit_are_refused(make):
         del arrays[name]
         with pytest.raises(UserError, match="expects the arrays"):
             type(decoder).from_arrays(decoder.get_params(), arrays)
+
+
+class OwnSizes(RidgeDecoder):
+    kind = "own_sizes"
+    learned: ClassVar[dict[str, str]] = {"coef_": "df", "bag_": "kf", "weight_": "kj", "one_": "1"}
+
+    def _estimate(self, z):
+        return np.einsum("df,f->d", self.coef_, z)
+
+
+def test_sizes_of_a_decoders_own_are_held_against_each_other():
+    good = {
+        "coef_": np.ones((2, 3)),
+        "bag_": np.ones((4, 3)),
+        "weight_": np.ones((4, 5)),
+        "one_": np.ones(1),
+    }
+    assert OwnSizes.from_arrays({}, good).n_dofs_ == 2
+    for name, shape in (
+        ("bag_", (4, 2)),
+        ("bag_", (5, 3)),
+        ("weight_", (3, 5)),
+        ("weight_", (4, 0)),
+        ("weight_", (4,)),
+        ("one_", (2,)),
+    ):
+        with pytest.raises(UserError, match="has shape"):
+            OwnSizes.from_arrays({}, good | {name: np.ones(shape)})
