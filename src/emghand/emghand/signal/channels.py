@@ -121,3 +121,11 @@ class Montage:
         first, second = self._pairs.T
         pairs: NDArray[np.float64] = samples[:, first] - samples[:, second]
         return np.hstack([samples, pairs]) if self.single else pairs
+
+    def members(self, name: str) -> NDArray[np.bool_]:
+        """Which of the channels in use a column of this name holds, shape (n,)."""
+        held = np.zeros(len(self.channels), np.bool_)
+        column = self.names.index(name)
+        singles = len(self.channels) if self.single else 0
+        held[column if column < singles else self._pairs[column - singles]] = True
+        return held

@@ -40,7 +40,8 @@ class WindowFeatures:
         self._hops = settings.window_hops
         self._montage = montage
         self.samples = np.zeros((settings.window_hops, settings.hop, len(montage.channels)))
-        self._frequency: Array = np.arange(settings.window // 2 + 1) * (rate / settings.window)
+        places = np.arange(settings.window // 2 + 1)
+        self._frequency = np.asarray(places * (rate / settings.window), dtype=np.float64)
         rows = sum(AR_ORDER if f == "ar" else 1 for f in self._features)
         self._shape = (rows, len(montage.names))
 

@@ -1,7 +1,8 @@
 """Features against those of libemg, from a file of inputs and outputs made with that library.
 
 ``golden/libemg.json`` holds 512 samples of three channels of band-passed noise, and what libemg
-2.0.3 (with librosa 0.11.0 and numpy 1.26.4) makes of three windows of 256 samples. Where definitions differ on purpose, the test converts:
+2.0.3 (with librosa 0.11.0 and numpy 1.26.4) makes of three windows of 256 samples. Where
+definitions differ on purpose, the test converts:
 
 * VAR: libemg's is about the mean and over N; ours about zero and over N - 1
 * MOB: libemg divides both sums by N; ours each by its own number of values
