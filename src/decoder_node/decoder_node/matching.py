@@ -14,6 +14,8 @@ from emghand.signal.settings import FeatureSettings
 from emghand.storage.models import Model
 
 GUARD_PREFIX = "guard_"
+NAMES_TELL = ("channel_map",)
+"""Settings that may differ where the names of the features agree: that is what they are for."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class FeatureSpace:
 def check_match(expected: FeatureSpace, given: FeatureSpace) -> None:
     """Check that a model trained on `expected` features can decode `given` ones.
 
-    The thresholds of the live-signal guard may differ: they change no feature.
+    The thresholds of the live-signal guard may differ: they change no feature. So may the channel
+    map: another device fits when its channels are given the names of the model's.
 
     Raises
     ------
@@ -69,7 +72,9 @@ def check_match(expected: FeatureSpace, given: FeatureSpace) -> None:
     """
     wanted, found = dataclasses.asdict(expected.settings), dataclasses.asdict(given.settings)
     for name, value in wanted.items():
-        if not name.startswith(GUARD_PREFIX) and found[name] != value:
+        if name.startswith(GUARD_PREFIX) or name in NAMES_TELL:
+            continue
+        if found[name] != value:
             raise UserError(
                 f"the model was trained with {name} = {value!r}, feature_node runs with "
                 f"{found[name]!r}; start feature_node with the settings of the model"

@@ -116,7 +116,7 @@ class DecoderPipeline:
         if restarted:
             self.reset()
         self._last_tick = tick
-        x_hat = self._decoder.step((z - self._mean) * self._scale)
+        x_hat = self._decoder.step(self._normaliser.apply(z))
         self.x_hat_ns = time.perf_counter_ns()
         return Decoded(x_hat, self._output.step(x_hat), restarted=restarted)
 
@@ -210,7 +210,7 @@ class DecoderPipeline:
         self._decoder: Decoder = type(model.decoder).from_arrays(
             model.decoder.get_params(), model.decoder.to_arrays()
         )
-        self._mean, self._scale = model.normaliser.mean, model.normaliser.scale
+        self._normaliser = model.normaliser
         self._set_chain(chain)
 
     def _set_chain(self, chain: OutputChain) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emghand.errors import UserError
-from emghand.signal.channels import Montage
+from emghand.signal.channels import Montage, mapped_channels
 from emghand.signal.features import FeatureVector
 from emghand.signal.filters import StreamingFilter, band_sections, notch_sections
 from emghand.signal.hop_sums import HopSums
@@ -17,6 +17,7 @@ from emghand.signal.quality import SignalGuard
 from emghand.signal.sample_grid import Gap, Piece, SampleGrid
 from emghand.signal.settings import FeatureSettings
 from emghand.signal.window import SlidingSum
+from emghand.signal.window_features import WINDOW_FEATURES, WindowFeatures
 
 Array = NDArray[np.float64]
 
@@ -61,7 +62,8 @@ class FeaturePipeline:
     so that an electrode offset makes no transient.
 
     Sums are additions of whole rows in a stated order, without a linear algebra library, so that
-    features do not depend on the vector instructions of the processor either (the logarithm may).
+    features do not depend on the vector instructions of the processor either (the logarithm and the
+    spectrum behind MNF and MDF may).
 
     Parameters
     ----------
@@ -72,14 +74,14 @@ class FeaturePipeline:
     full_scale : float
         Largest absolute value of the device, in the unit of the signal; 0: unknown.
     channel_names : sequence of str, optional
-        Default: ch1, ch2, …
+        Of the device. Default: ch1, ch2, …
 
     Attributes
     ----------
     names : tuple of str
         Names of the features.
     channels : tuple of str
-        Names of the channels in use, those of `channel_quality`.
+        Names of the channels in use, after the channel map; those of `channel_quality`.
     tick_rate : float
         Ticks per second [Hz].
 
@@ -108,9 +110,12 @@ class FeaturePipeline:
         self.rate = rate
         self.tick_rate = rate / settings.hop
         self._hop = settings.hop
-        montage = Montage(settings.montage, channel_names, settings.bad_channels)
+        names, places = mapped_channels(settings.channel_map, channel_names)
+        montage = Montage(settings.montage, names, settings.bad_channels)
         self.channels = montage.channels
-        self._selection = montage.selection
+        kept = places if montage.selection is None else [places[i] for i in montage.selection]
+        everything = kept == list(range(n_channels))
+        self._selection = None if everything else np.array(kept, np.intp)
         n_used = len(montage.channels)
         max_fill = int(settings.max_fill_s * rate + 1e-9)
         self._grid = SampleGrid(self._hop, n_used, max_fill, back_limit=round(rate))
@@ -122,9 +127,11 @@ class FeaturePipeline:
         self._sums: dict[int, HopSums] = {}
         first = self._sums_of(1)
         self._window = SlidingSum(settings.window_hops, first.full.shape[1], first.has_steps)
-        most = _CACHE_BYTES // (8 * self._hop * first.full.shape[1])
+        most = _CACHE_BYTES // (8 * self._hop * max(first.full.shape[1], 1))
         self._batch = min(_MOST_HOPS, 1 << max(most.bit_length() - 1, 0))
         self._features = FeatureVector(settings, montage)
+        asked = any(name in WINDOW_FEATURES for name in settings.features)
+        self._samples = WindowFeatures(settings, montage, rate) if asked else None
         self.names = self._features.names
         self._guard = SignalGuard(settings, n_used, rate, full_scale, mains=len(notches) > 0)
         self.reset()
@@ -185,6 +192,8 @@ class FeaturePipeline:
         self._notch.start(self._band.start(level))
         self._tail[...] = 0.0
         self._window.start()
+        if self._samples is not None:
+            self._samples.samples[...] = 0.0
         self._guard.start(level)
         self._hops = 0
 
@@ -221,7 +230,8 @@ class FeaturePipeline:
             self._notch.flush()
         sums = self._sums_of(size)
         sums.update(clean.T)
-        z = self._features.compute(self._window.push(index, sums.full, sums.inner))
+        of_samples = None if self._samples is None else self._samples.push(index, clean.T)
+        z = self._features.compute(self._window.push(index, sums.full, sums.inner), of_samples)
         flags = self._guard.update(index, samples, band, clean)
         ahead = self._hops - self.settings.window_hops
         self._hops += size
@@ -240,6 +250,8 @@ class FeaturePipeline:
             "window": self._window.arrays(),
             "guard": self._guard.arrays(),
         }
+        if self._samples is not None:
+            parts["samples"] = {"ring": self._samples.samples}
         return {f"{p}.{name}": array for p, own in parts.items() for name, array in own.items()}
 
     def snapshot(self) -> dict[str, NDArray]:

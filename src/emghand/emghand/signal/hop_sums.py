@@ -42,6 +42,7 @@ class HopSums:
         hop, columns, n = settings.hop, montage.columns, len(montage.channels)
         length = hops * hop
         self._thresholds = (settings.zc_threshold, settings.ssc_threshold)
+        self._wamp_threshold = settings.wamp_threshold
         self._tail = tail
 
         # The channels twice in a row: all differences are this circle, shifted, minus itself.
@@ -81,8 +82,12 @@ class HopSums:
         layer, slot = _neighbours("abs", "wl", slots)
         if layer:
             self._amplitude = (by_hop[:, :, layer], terms[:, :, slot])
+        self._step_pairs = (before[:, :, -1], by_hop[:, :, -1])
+        self._step_terms = {
+            s: terms[:, :, slots[s]] for s in ("wamp", "step2", "curve2") if s in slots
+        }
         self._signs = None
-        self._zc_flags = self._ssc_flags = self._turns = None
+        self._zc_flags = self._ssc_flags = None
         layer, slot = _neighbours("zc", "ssc", slots)
         if layer:
             sooner, later = before[:, :, layer], by_hop[:, :, layer]
@@ -92,8 +97,10 @@ class HopSums:
                 self._zc_flags = flags[:, :, 0]
             if "ssc" in slots:
                 self._ssc_flags = flags[:, :, -1]
-                self._turns = (terms[:, 0, slots["ssc"]], terms[:, 1, slots["ssc"]])
-        self._step_pairs = (before[:, :, -1], by_hop[:, :, -1])
+        # What looks at two steps needs, at the second sample of a hop, one of the hop before.
+        self._turns = [
+            (terms[:, 0, slots[s]], terms[:, 1, slots[s]]) for s in ("curve2", "ssc") if s in slots
+        ]
 
         self._halvings = []
         rows = hop - 1
@@ -109,8 +116,9 @@ class HopSums:
             (inner[:, :pointwise], full[:, :pointwise]),
             (inner[:, pointwise:], terms[:, 1, pointwise:]),
         )
-        self.full = full.reshape(hops, -1)
-        self.inner = inner.reshape(hops, -1) if self.has_steps else self.full
+        width = len(statistics) * columns
+        self.full = full.reshape(hops, width)
+        self.inner = inner.reshape(hops, width) if self.has_steps else self.full
 
     def update(self, samples: Array) -> None:
         """Compute the sums of the next hops, samples of shape (hops * hop, n_channels)."""
@@ -131,15 +139,15 @@ class HopSums:
         if self._amplitude:
             values, out = self._amplitude
             np.absolute(values, out=out)
+        if self._step_terms:
+            self._update_step_terms()
         if self._signs:
             sooner, later, product, flags, out = self._signs
             np.multiply(sooner, later, out=product)
             np.less(product, 0.0, out=flags)
             self._apply_thresholds()
             np.copyto(out, flags)
-        if self._turns:
-            # A turn seen at the second sample of a hop still holds a sample of the hop before.
-            first, second = self._turns
+        for first, second in self._turns:
             np.add(first, second, out=first)
             second.fill(0.0)
         for into, other in self._halvings:
@@ -149,6 +157,17 @@ class HopSums:
         if self.has_steps:
             for inner, part in self._into_inner:
                 np.copyto(inner, part)
+
+    def _update_step_terms(self) -> None:
+        step_before, step = self._step_pairs
+        for statistic, out in self._step_terms.items():
+            if statistic == "wamp":
+                np.copyto(out, np.absolute(step) >= self._wamp_threshold)
+            elif statistic == "step2":
+                np.multiply(step, step, out=out)
+            else:
+                np.subtract(step, step_before, out=out)
+                np.multiply(out, out, out=out)
 
     def _apply_thresholds(self) -> None:
         zc_threshold, ssc_threshold = self._thresholds

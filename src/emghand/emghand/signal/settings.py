@@ -8,7 +8,13 @@ from emghand.settings import SettingsError, check, setting
 
 MONTAGES = ("single", "differential", "both")
 TRANSFORMS = ("none", "sqrt", "log")
-FEATURES = ("mav", "iav", "rms", "var", "wl", "zc", "ssc")
+FEATURES = (
+    *("mav", "iav", "rms", "var", "wl", "zc", "ssc"),
+    *("logvar", "wamp", "activity", "mobility", "complexity", "ar", "mnf", "mdf"),
+)
+LATER = ("channel_map", "wamp_threshold")
+"""Settings that came after the first version of the model file. At their default they are left out
+of it, so that the id of an older model stays what it was."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,24 @@ class FeatureSettings:
         choices=MONTAGES,
         live=False,
     )
+    channel_map: tuple[str, ...] = setting(
+        (),
+        "Channels of the device to use, in this order, renamed where written device=name; "
+        "empty: all as they come.",
+        live=False,
+    )
     bad_channels: tuple[str, ...] = setting(
         (), "Names of channels that are left out, with every pair that holds one.", live=False
     )
     features: tuple[str, ...] = setting(
         ("mav",), "Features of each channel.", choices=FEATURES, live=False
     )
-    transform: str = setting("none", "Applied to every feature.", choices=TRANSFORMS, live=False)
+    transform: str = setting(
+        "none",
+        "Applied to features that are amplitudes or counts.",
+        choices=TRANSFORMS,
+        live=False,
+    )
     zc_threshold: float = setting(
         0.0,
         "Smallest step that counts as a zero crossing, in the unit of the signal.",
@@ -78,6 +95,12 @@ class FeatureSettings:
     ssc_threshold: float = setting(
         0.0,
         "Smallest step that counts as a slope sign change, in the unit of the signal.",
+        low=0.0,
+        live=False,
+    )
+    wamp_threshold: float = setting(
+        0.0,
+        "Smallest step that the Willison amplitude counts, in the unit of the signal.",
         low=0.0,
         live=False,
     )
@@ -135,6 +158,8 @@ class FeatureSettings:
             raise SettingsError(f"bandpass_low: {low} Hz must be below bandpass_high, {high} Hz")
         if not self.features or len(set(self.features)) != len(self.features):
             raise SettingsError("features: name at least one, and each once")
+        if "wamp" in self.features and not self.wamp_threshold:
+            raise SettingsError("wamp_threshold: the feature wamp needs one above 0")
         if len(set(self.bad_channels)) != len(self.bad_channels):
             raise SettingsError("bad_channels: name each channel once")
 

@@ -31,7 +31,7 @@ from emghand.decoders.registry import decoder_class
 from emghand.dofs import Dof, dof_names
 from emghand.errors import UserError
 from emghand.settings import SettingsError, from_mapping, to_json
-from emghand.signal.settings import FeatureSettings
+from emghand.signal.settings import LATER, FeatureSettings
 from emghand.storage.files import write_file
 
 EXTENSION = ".emgmodel"
@@ -112,7 +112,7 @@ class Model:
                 f"model: the decoder estimates {self.decoder.n_dofs_} DOFs, {len(self.dofs)} are "
                 "named"
             )
-        if self.decoder.n_features_ != len(self.normaliser.mean):
+        if self.decoder.n_features_ != self.normaliser.n_outputs:
             raise UserError("model: decoder and normaliser expect different numbers of features")
         if not (math.isfinite(self.rate) and self.rate > 0.0) or not math.isfinite(self.lag_s):
             raise UserError("model: rate must be positive, lag_s finite")
@@ -130,7 +130,7 @@ class Model:
     @property
     def n_features(self) -> int:
         """Length of the feature vector it expects."""
-        return self.decoder.n_features_
+        return self.normaliser.n_features
 
     @functools.cached_property
     def model_id(self) -> str:
@@ -207,13 +207,22 @@ def _settings(model: Model) -> dict[str, Any]:
         "kind": model.decoder.kind,
         "params": model.decoder.get_params(),
         "dofs": [dataclasses.asdict(d) for d in model.dofs],
-        "features": dataclasses.asdict(model.features),
+        "features": _features(model.features),
         "n_channels": model.n_channels,
         "rate": model.rate,
         "channel_names": list(model.channel_names),
         "unit": model.unit,
         "output": dataclasses.asdict(model.output),
         "lag_s": model.lag_s,
+    }
+
+
+def _features(features: FeatureSettings) -> dict[str, Any]:
+    default = FeatureSettings()
+    return {
+        name: value
+        for name, value in dataclasses.asdict(features).items()
+        if name not in LATER or value != getattr(default, name)
     }
 
 

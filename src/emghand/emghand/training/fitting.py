@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from emghand.control.settings import OutputSettings
 from emghand.decoders.base import Decoder
-from emghand.decoders.normaliser import BASELINES, Normaliser
+from emghand.decoders.normaliser import BASELINES, SCALES, Normaliser
 from emghand.decoders.registry import decoder_class
 from emghand.errors import UserError
-from emghand.settings import check, setting
+from emghand.settings import SettingsError, check, setting
 from emghand.storage.models import Model
 from emghand.storage.recording import PeriodKind
-from emghand.training.alignment import MAX_LAG_S, find_lag, shifted
+from emghand.training.alignment import MAX_LAG_S, align_trials, find_lag, shifted
+from emghand.training.channel_check import features_of_good_channels
 from emghand.training.dataset import Dataset
+from emghand.training.selection import MOST, STOPS, select_features
 from emghand.version import code_version
 
 Floats = NDArray[np.float64]
@@ -43,8 +45,41 @@ class TrainSettings:
         high=5.0,
     )
 
+    trial_lag_s: float = setting(
+        0.0,
+        "Largest lag of a single trial beside the one of all that is looked for, 0.2 is usual; "
+        "0: none.",
+        unit="s",
+        low=0.0,
+        high=1.0,
+    )
+    discard_first: bool = setting(
+        False, "Do not learn from the first repetition of each movement of a recording."
+    )
+    scale: str = setting(
+        "std",
+        "What features are divided by: std, or contraction: their level at maximum contraction.",
+        choices=SCALES,
+    )
+    bad_channels: str = setting(
+        "keep",
+        "auto: channels that are flat or noisy in the training rows are left out.",
+        choices=("keep", "auto"),
+    )
+    max_features: int = setting(
+        0,
+        "Most features that are chosen by Gram-Schmidt selection; 0: all are used.",
+        low=0,
+        high=MOST,
+    )
+    selection_stop: str = setting(
+        "none", "Criterion that ends the selection earlier.", choices=STOPS
+    )
+
     def __post_init__(self) -> None:
         check(self)
+        if self.selection_stop != "none" and not self.max_features:
+            raise SettingsError("selection_stop: set max_features above 0, for example 48")
 
 
 @dataclass(frozen=True)
@@ -76,20 +111,51 @@ def fit(dataset: Dataset, settings: TrainSettings) -> Fitted:
     UserError
         When the data do not determine a decoder.
     """
+    if settings.discard_first:
+        # A training part that holds no first repetition loses nothing.
+        dataset = replace(dataset, use=dataset.use & (dataset.repetition != 0))
     use = dataset.use
     if not use.any():
-        raise UserError("no example to learn from: every tick is unlabelled or in a PROMPT")
+        raise UserError(
+            "no example to learn from: every tick is unlabelled, in a PROMPT, or of a first "
+            "repetition that is discarded"
+        )
     lag_s = find_lag(dataset, settings.max_lag_s) if settings.max_lag_s > 0.0 else 0.0
     rest = (dataset.period[use] == PeriodKind.REST) & ~dataset.X[use].any(axis=1)
-    normaliser = Normaliser.fit(dataset.Z[use], rest, settings.baseline)
+    moving = np.asarray(dataset.X[use].any(axis=1))
+    normaliser = Normaliser.fit(dataset.Z[use], rest, settings.baseline, settings.scale, moving)
+    X = shifted(dataset, lag_s)
+    if settings.trial_lag_s > 0.0:
+        trials = align_trials(dataset, normaliser.apply(dataset.Z), lag_s, settings.trial_lag_s)
+        X = trials.X
+        lag_s += float(np.median(trials.lags_s)) if len(trials.lags_s) else 0.0
+    normaliser = _choose(dataset, X, normaliser, settings)
     decoder = _make(dataset, settings).fit(
-        normaliser.apply(dataset.Z),
-        shifted(dataset, lag_s),
-        dataset.groups,
-        segments=dataset.segment,
-        use=use,
+        normaliser.apply(dataset.Z), X, dataset.groups, segments=dataset.segment, use=use
     )
     return Fitted(decoder, normaliser, lag_s)
+
+
+def _choose(
+    dataset: Dataset, X: Floats, normaliser: Normaliser, settings: TrainSettings
+) -> Normaliser:
+    """The normaliser, with the features to use where some are left out."""
+    columns = np.arange(normaliser.n_features)
+    if settings.bad_channels == "auto":
+        columns = columns[features_of_good_channels(dataset)]
+    if settings.max_features:
+        Z = normaliser.choose(columns).apply(dataset.Z[dataset.use])
+        found = select_features(
+            Z,
+            X[dataset.use],
+            settings.max_features,
+            settings.selection_stop,
+            dataset.feature_settings.window_hops,
+        )
+        if not len(found.columns):
+            raise UserError("no feature varies in the training data: nothing to choose from")
+        columns = columns[found.columns]
+    return normaliser if len(columns) == normaliser.n_features else normaliser.choose(columns)
 
 
 def train(

@@ -14,13 +14,21 @@ from emghand.signal.settings import FEATURES, FeatureSettings
 
 CASES = {
     "all": FeatureSettings(
-        window_hops=4, montage="both", features=FEATURES, zc_threshold=1e-5, ssc_threshold=1e-5
+        window_hops=4,
+        montage="both",
+        features=FEATURES,
+        zc_threshold=1e-5,
+        ssc_threshold=1e-5,
+        wamp_threshold=1e-4,
     ),
     "mav": FeatureSettings(hop=5, window_hops=3, bandpass_high=0.0, notch_hz=60.0, transform="log"),
+    "samples": FeatureSettings(
+        window_hops=3, montage="differential", features=("ar", "mnf"), channel_map=("ch3", "ch1")
+    ),
     "one": FeatureSettings(window_hops=2, features=("wl", "rms"), transform="sqrt"),
     "bad": FeatureSettings(window_hops=4, montage="differential", bad_channels=("ch2",)),
 }
-CHANNELS = {"all": 5, "mav": 3, "one": 1, "bad": 4}
+CHANNELS = {"all": 5, "mav": 3, "samples": 3, "one": 1, "bad": 4}
 RATE = 1000.0
 LENGTH = 1200
 
