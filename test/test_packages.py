@@ -14,9 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = sorted(p.parent for p in (ROOT / "src").glob("*/setup.py"))
 SIBLINGS = {p.name for p in PACKAGES} | {"emghand_interfaces"}
 
-# Import name -> rosdep key. zstandard comes with rosbags and mcap.
+# Import name -> rosdep key. zstandard comes with rosbags and mcap, joblib and threadpoolctl with
+# scikit-learn.
 ROSDEP = {
     "imageio": "python3-imageio",
+    "joblib": "python3-sklearn",
     "matplotlib": "python3-matplotlib",
     "mcap": "mcap-ros2-support",
     "mujoco": "python3-mujoco-pip",
@@ -26,6 +28,7 @@ ROSDEP = {
     "scipy": "python3-scipy",
     "serial": "python3-serial",
     "sklearn": "python3-sklearn",
+    "threadpoolctl": "python3-sklearn",
     "yaml": "python3-yaml",
     "zstandard": "python3-rosbags-pip",
 }
@@ -40,8 +43,17 @@ ROS = {
     "std_msgs",
     "std_srvs",
 }
-# The core runs without these: they are imported inside functions of its client and commands.
-OPTIONAL = {"emghand": {"hand_bridge", "rclpy", "std_msgs", "std_srvs", "emghand_interfaces"}}
+# The core runs without these: they are imported inside functions.
+OPTIONAL = {
+    "emghand": {
+        "distributed",
+        "emghand_interfaces",
+        "hand_bridge",
+        "rclpy",
+        "std_msgs",
+        "std_srvs",
+    }
+}
 
 
 def imports(package: Path) -> set[str]:

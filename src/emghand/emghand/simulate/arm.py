@@ -1,6 +1,7 @@
 """Muscles of a forearm and the electrodes around it.
 
-Two muscles per DOF, one for each direction. Geometry and constants follow no anatomy in
+Two muscles per DOF, one for each direction; or, for a person with many one-sided actions, a number
+of muscles that they share. Geometry and constants follow no anatomy in
 particular; they are chosen so that the difficulty (cross-talk, co-contraction, uneven electrodes)
 is that of a good surface recording.
 """
@@ -18,6 +19,8 @@ signals, as they do on an arm."""
 
 _REACH_SQ = 0.12
 _SPREAD_RAD = 0.8
+_SPARSENESS = 0.3
+_MOST_ALIKE = 0.95
 
 
 class Arm:
@@ -29,20 +32,25 @@ class Arm:
     n_dofs : int
         Half-directions 0..n_dofs-1 are flexion, n_dofs..2*n_dofs-1 extension.
     n_channels : int
+    n_muscles : int
+        Muscles that the DOFs share, each DOF being an action in one direction with a pattern of
+        its own; 0: two muscles per DOF, one for each direction.
 
     Attributes
     ----------
-    tuning : ndarray, shape (2 * n_dofs, 2 * n_dofs)
+    tuning : ndarray, shape (n_muscles, 2 * n_dofs)
         Activation of muscle i per unit of effort in half-direction j.
     n_units : int
         Signal sources: `UNITS_PER_MUSCLE` for each muscle, in the order of the muscles.
     """
 
-    def __init__(self, rng: np.random.Generator, n_dofs: int, n_channels: int) -> None:
+    def __init__(
+        self, rng: np.random.Generator, n_dofs: int, n_channels: int, n_muscles: int = 0
+    ) -> None:
         self.n_channels = n_channels
-        n_muscles = 2 * n_dofs
+        self.tuning = _shared(rng, n_dofs, n_muscles) if n_muscles else _tuning(rng, n_dofs)
+        n_muscles = len(self.tuning)
         self.n_units = n_muscles * UNITS_PER_MUSCLE
-        self.tuning = _tuning(rng, n_dofs)
 
         around = 2 * np.pi * rng.permutation(n_muscles) / n_muscles
         angle = around + rng.normal(0, 0.12, n_muscles)
@@ -98,6 +106,21 @@ def _tuning(rng: np.random.Generator, n_dofs: int) -> Floats:
         tuning[(i + n_dofs) % (2 * n_dofs), i] += rng.uniform(0.05, 0.2)
         tuning[rng.integers(2 * n_dofs), i] += rng.uniform(0.0, 0.2)
     return tuning
+
+
+def _shared(rng: np.random.Generator, n_actions: int, n_muscles: int) -> Floats:
+    """Actions over muscles that they share: few muscles each, and each action like another one.
+
+    How alike is drawn evenly from nothing to nearly the same, so that some pairs are easy and some
+    are hard to tell apart; how strong an action is varies as well.
+    """
+    patterns = rng.dirichlet(np.full(n_muscles, _SPARSENESS), n_actions)
+    for i in range(1, n_actions):
+        alike = rng.uniform(0.0, _MOST_ALIKE)
+        patterns[i] = alike * patterns[rng.integers(i)] + (1 - alike) * patterns[i]
+    strength = np.exp(rng.normal(0.0, 0.3, n_actions))
+    patterns *= (strength / np.linalg.norm(patterns, axis=1))[:, None]
+    return np.concatenate([patterns.T, np.zeros((n_muscles, n_actions))], axis=1)
 
 
 def activation(effort: Floats) -> Floats:

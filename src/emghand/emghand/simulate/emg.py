@@ -47,7 +47,8 @@ class SyntheticEmg:
         self.dofs = settings.dofs
         self.channel_names = tuple(f"ch{i + 1:02d}" for i in range(settings.n_channels))
         n_dofs = len(self.dofs)
-        self._arm = Arm(np.random.default_rng([settings.seed, 0]), n_dofs, settings.n_channels)
+        person = np.random.default_rng([settings.seed, 0])
+        self._arm = Arm(person, n_dofs, settings.n_channels, settings.muscles)
         streams = np.random.default_rng([settings.seed, 1, settings.run]).spawn(5)
         self._unit_rng, self._noise_rng, self._unsteady_rng, self._trial_rng, fixed = streams
         self.next_sample = 0
@@ -62,7 +63,7 @@ class SyntheticEmg:
 
         pole = np.exp(-1.0 / (_UNSTEADY_TAU_S * settings.rate))
         self._unsteady_sos = np.array([[np.sqrt(1 - pole**2), 0, 0, 1, -pole, 0]])
-        self._unsteady_zi = np.zeros((1, 2, 2 * n_dofs))
+        self._unsteady_zi = np.zeros((1, 2, len(self._arm.tuning)))
 
         self._emg_sos = surface_spectrum(settings.rate)
         self._emg_zi = np.zeros((len(self._emg_sos), 2, self._arm.n_units))

@@ -29,6 +29,13 @@ class SyntheticSettings:
         "DOFs the person can move, two muscles each",
         live=False,
     )
+    muscles: int = setting(
+        0,
+        "Muscles shared by the DOFs, each an action in one direction; 0: two muscles per DOF",
+        low=0,
+        high=64,
+        live=False,
+    )
     n_channels: int = setting(
         16,
         "Electrodes: two rings when even and at least 12, otherwise one ring",

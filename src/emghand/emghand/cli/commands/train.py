@@ -9,6 +9,7 @@ computed during the recording, so that it can run the model.
     emghand train sessions/s01 --bags collect collect_2 --output s01.emgmodel
     emghand train recording.npz --until 70% --output first.emgmodel
     emghand train sessions/s01 --set transform=sqrt --set bad_channels=[ch3]
+    emghand train sessions/s01 --actions map.yaml
 """
 
 from __future__ import annotations
@@ -72,6 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         help="of a recording that is not in a session: learn from its first part, as 70%% or 90s",
     )
+    parser.add_argument(
+        "--actions",
+        metavar="MAP",
+        help="learn only the actions of a map (emghand actions select), as the DOFs they drive",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -80,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     import json
     import math
 
+    from emghand.actions import load_action_map
     from emghand.cli import tables
     from emghand.evaluate.crossval import leave_one_repetition_out
     from emghand.storage.files import write_file
@@ -98,6 +105,9 @@ def run(args: argparse.Namespace) -> int:
     features = _features(paths, args.feature_config, args.set)
     recordings = [_recording(p, args.until if session is None else "100%") for p in paths]
     dataset = join([dataset_from_recording(r, features) for r in recordings])
+    action_map = load_action_map(args.actions) if args.actions else None
+    if action_map is not None:
+        dataset = action_map.apply(dataset)
     validation = leave_one_repetition_out(dataset, lambda part: fit(part, settings))
     scores = {
         "validation": "leave one repetition out",
@@ -105,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
         "uncompensated": validation.uncompensated.as_dict(),
         "repetitions_mean_r2": [f if math.isfinite(f) else None for f in validation.folds],
     }
+    if action_map is not None:
+        scores["actions"] = action_map.as_dict()
     model = train(dataset, settings, scores=scores)
     if args.output or session is None:
         path = Path(args.output)
