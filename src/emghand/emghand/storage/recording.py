@@ -10,6 +10,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from emghand.storage.repairs import Repair
+
 
 class PeriodKind(IntEnum):
     """What the subject is asked to do; the values of ``SessionState.period``."""
@@ -138,6 +140,8 @@ class Recording:
     subject, session, date : str
         Who, in which sitting, on which day (``YYYY-MM-DD``); empty where the source does not say.
         Not part of the digest.
+    repairs : tuple of Repair
+        What was wrong with the source, and what its reader did about it.
     """
 
     source: str
@@ -151,6 +155,7 @@ class Recording:
     subject: str = ""
     session: str = ""
     date: str = ""
+    repairs: tuple[Repair, ...] = ()
 
     def describe(self) -> Source:
         """What it is, without its samples."""

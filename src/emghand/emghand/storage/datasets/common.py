@@ -1,17 +1,13 @@
-"""What the readers share: text tables, grids, blocks."""
+"""What the readers share: blocks, channels that stand still, the finished recording."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emghand.errors import UserError
 from emghand.storage.recording import (
     Block,
     Period,
@@ -20,8 +16,10 @@ from emghand.storage.recording import (
     Stream,
     recording_digest,
 )
+from emghand.storage.repairs import KEPT, RepairLog
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 TARGET_BLOCK_S = 0.016
 
@@ -34,89 +32,64 @@ def default_block_size(rate: float) -> int:
     return size
 
 
-def read_rows(path: Path) -> list[list[str]]:
-    """Rows of a csv file, plain or .gz; empty rows are left out.
-
-    Raises
-    ------
-    UserError
-        When the file cannot be read to its end or holds no row.
-    """
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as file:
-                rows = [row for row in csv.reader(file) if row]
-        else:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = [row for row in csv.reader(file) if row]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read, is it damaged? ({error})") from error
-    if not rows:
-        raise UserError(f"{path}: is empty")
-    return rows
-
-
-def numbers(path: Path, rows: Sequence[Sequence[str]], first_line: int) -> Floats:
-    """Cells as numbers, shape (n_rows, n_columns).
-
-    Raises
-    ------
-    UserError
-        Names the line that is short, long, or holds something that is no finite number.
-    """
-    if not rows:
-        raise UserError(f"{path}: holds no data")
-    try:
-        table = np.array(rows, np.float64)
-        if table.ndim == 2 and np.isfinite(table).all():
-            return table
-    except ValueError:
-        pass
-    width = len(rows[0])
-    for line, row in enumerate(rows, first_line):
-        if len(row) != width:
-            raise UserError(f"{path}, line {line}: {len(row)} values where {width} are expected")
-        for cell in row:
-            if not _is_finite(cell):
-                raise UserError(f"{path}, line {line}: {cell!r} is not a finite number")
-    raise UserError(f"{path}: holds no data")
-
-
-def _is_finite(cell: str) -> bool:
-    try:
-        return bool(np.isfinite(float(cell)))
-    except ValueError:
-        return False
-
-
-def hold_on_grid(time_s: Floats, values: Floats, rate: float) -> Floats:
-    """Irregular samples on the uniform grid time_s[0] + k / rate, shape (n, n_channels).
-
-    Sample-and-hold: each grid point takes the last sample that had arrived by then, so that
-    nothing is used before it was measured.
-    """
-    # Stamps are in whole milliseconds or finer: a microsecond absorbs the rounding of the grid.
-    span = time_s[-1] - time_s[0] + 1e-6
-    grid = time_s[0] + np.arange(int(span * rate) + 1) / rate
-    return np.asarray(values[np.searchsorted(time_s, grid + 1e-6, side="right") - 1])
-
-
-def blocks_from(
-    samples: Floats, rate: float, block_size: int, start_ns: int = 0, first_sample: int = 0
+def blocks_at(
+    samples: Floats, index: Ints, rate: float, block_size: int, start_ns: int = 0
 ) -> list[Block]:
-    """Cut samples into blocks; the last one may be shorter.
+    """Cut samples into blocks at the places `index` of the sample counter, shape (n,).
 
-    `start_ns` is the time of sample 0 of the counter, so that counter and stamps stay in step.
+    A block ends at a gap and at every multiple of `block_size`. `start_ns` is the time of sample 0.
     """
     samples32 = np.ascontiguousarray(samples, np.float32)
+    new = (np.diff(index, prepend=index[0] - 2) != 1) | (index % block_size == 0)
+    starts = np.flatnonzero(new)
+    ends = np.append(starts[1:], len(index))
     return [
-        Block(
-            first_sample + i,
-            start_ns + round((first_sample + i) * 1e9 / rate),
-            samples32[i : i + block_size],
+        Block(first, start_ns + round(first * 1e9 / rate), samples32[start:end])
+        for first, start, end in zip(
+            index[starts].tolist(), starts.tolist(), ends.tolist(), strict=True
         )
-        for i in range(0, len(samples32), block_size)
     ]
+
+
+RAIL_SHARE = 0.99
+RAIL_S = 0.1
+_RAIL_SAMPLES = 16
+
+
+def report_still_channels(
+    path: str | Path,
+    samples: Floats,
+    names: Sequence[str],
+    rate: float,
+    full_scale: float,
+    log: RepairLog,
+) -> None:
+    """Report channels that never change, or that stay at the end of their range.
+
+    That end is 99 % of the full scale or, where it is unknown, the largest value of the channel. A
+    healthy contraction clips for a moment; reported are stretches of 0.1 s and at least 16 samples.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (n, n_channels)
+    """
+    needed = max(_RAIL_SAMPLES, round(RAIL_S * rate))
+    for name, channel in zip(names, samples.T, strict=True):
+        if len(channel) >= needed and channel.min() == channel.max():
+            text = f"channel {name} never changes"
+            log.add(path, "flat_channel", KEPT, text, count=len(channel), unit="sample")
+            continue
+        size = np.abs(channel)
+        still = size >= (RAIL_SHARE * full_scale if full_scale > 0 else size.max())
+        edges = np.diff(still.astype(np.int8), prepend=0, append=0)
+        starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+        long = ends - starts >= needed
+        places = [
+            np.arange(a, b) for a, b in zip(starts[long].tolist(), ends[long].tolist(), strict=True)
+        ]
+        text = f"channel {name} stays at the end of its range"
+        found = np.concatenate(places) if places else ()
+        log.add(path, "railed_channel", KEPT, text, found, "sample")
 
 
 def make_recording(
@@ -125,8 +98,23 @@ def make_recording(
     blocks: list[Block],
     x_d: Series | None = None,
     periods: list[Period] | None = None,
+    *,
+    subject: str = "",
+    session: str = "",
+    date: str = "",
+    log: RepairLog | None = None,
 ) -> Recording:
-    """Recording with its digest."""
+    """Recording with its digest and what the log of its reader holds."""
     periods = periods or []
-    digest = recording_digest(stream, blocks, x_d, periods)
-    return Recording(source, stream, blocks, x_d=x_d, periods=periods, digest=digest)
+    return Recording(
+        source,
+        stream,
+        blocks,
+        x_d=x_d,
+        periods=periods,
+        digest=recording_digest(stream, blocks, x_d, periods),
+        subject=subject,
+        session=session,
+        date=date,
+        repairs=log.repairs if log is not None else (),
+    )

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
+from emghand.storage.datasets.clock import forward_rows, note_turns, parse_times, unwrap
 from emghand.storage.datasets.common import (
     Floats,
-    blocks_from,
+    Ints,
+    blocks_at,
     default_block_size,
-    hold_on_grid,
     make_recording,
-    numbers,
-    read_rows,
+    report_still_channels,
 )
+from emghand.storage.datasets.text_table import TextTable, read_table
+from emghand.storage.datasets.timeline import Rows, place
 from emghand.storage.recording import Recording, Series, Stream
+from emghand.storage.repairs import KEPT, LEFT_OUT, NOTED, RepairLog
 
 GRID_RATE = 60.0
 """Default of the uniform grid [Hz]. The armband's samples arrive irregularly, 54 a second on
@@ -31,12 +33,17 @@ COUNTS = 100.0
 
 GLITCH_DEG = 20.0
 FINGERS = ("thumb", "index", "middle", "ring", "little")
-_HALF_DAY_S = 12 * 3600
-_EMG_TIME = re.compile(r"(\d{1,2}):(\d\d):(\d\d(?:\.\d+)?)")
+_HALF_DAY_S = 12 * 3600.0
+_CHANNELS = 8
+_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)_(\d{6})")
 
 
 def read_jhu(
-    folder: str | Path, rate: float = GRID_RATE, block_size: int | None = None
+    folder: str | Path,
+    rate: float = GRID_RATE,
+    block_size: int | None = None,
+    *,
+    strict: bool = False,
 ) -> Recording:
     """Read the folder of the JHU recording.
 
@@ -52,6 +59,8 @@ def read_jhu(
         Of the grid [Hz].
     block_size : int, optional
         Samples per block; by default the largest power of two within 16 ms.
+    strict : bool
+        Refuse damage instead of reporting it. The published recording has some.
 
     Returns
     -------
@@ -65,32 +74,48 @@ def read_jhu(
         When a file is missing or damaged.
     """
     folder = Path(folder)
+    log = RepairLog(strict)
     emg_path = _only(folder, "EMG_data_*.csv*")
     camera_path = _only(folder, "mediapipe_*.csv*")
-    camera_s, angles = _read_camera(camera_path)
-    emg_s, counts = _read_emg(emg_path, camera_s[0])
-    if camera_s[-1] < emg_s[0] or camera_s[0] > emg_s[-1]:
+    camera_s, angles = _read_camera(camera_path, log)
+    placed = place(_read_emg(emg_path, camera_s[0], log), rate, log)
+    start_s = placed.start_s
+    if camera_s[-1] < start_s or camera_s[0] > start_s + placed.time_s[-1]:
         raise UserError(
             f"{folder}: camera and EMG do not overlap in time, do they belong together?"
         )
     block_size = block_size or default_block_size(rate)
-    start_ns = int(_milliseconds(emg_s[:1])[0]) * 1_000_000
-    blocks = blocks_from(hold_on_grid(emg_s, counts, rate), rate, block_size, start_ns)
+    start_ns = int(_milliseconds(np.array([start_s]))[0]) * 1_000_000
+    counts = np.round(placed.samples * COUNTS)
     stream = Stream(
         device="jhu",
         stream=emg_path.name.split(".")[0],
-        channel_names=tuple(f"ch{i + 1}" for i in range(counts.shape[1])),
+        channel_names=tuple(f"ch{i + 1}" for i in range(_CHANNELS)),
         rate=rate,
         block_size=block_size,
         unit="count",
         full_scale=128.0,
     )
+    report_still_channels(emg_path, counts, stream.channel_names, rate, 128.0, log)
     series = Series(
         tuple(f"{finger}_flex" for finger in FINGERS),
         _milliseconds(camera_s) * 1_000_000,
         1.0 - angles / 90.0,
     )
-    return make_recording(str(folder), stream, blocks, series)
+    glitches = int(is_camera_glitch(series.values).sum())
+    text = f"an angle below {GLITCH_DEG:.0f} degrees, a glitch of the hand tracker or a full bend"
+    log.add(camera_path, "camera_glitch", KEPT, text, count=glitches, unit="label")
+    dated = _DATE.search(emg_path.name)
+    return make_recording(
+        str(folder),
+        stream,
+        blocks_at(counts, placed.index, rate, block_size, start_ns),
+        series,
+        subject="jhu",
+        session=f"{dated[1]}{dated[2]}{dated[3]}_{dated[4]}" if dated else "",
+        date=f"{dated[1]}-{dated[2]}-{dated[3]}" if dated else "",
+        log=log,
+    )
 
 
 def is_camera_glitch(x_d: Floats) -> NDArray[np.bool_]:
@@ -103,7 +128,7 @@ def is_camera_glitch(x_d: Floats) -> NDArray[np.bool_]:
     return np.asarray(x_d) > 1.0 - GLITCH_DEG / 90.0
 
 
-def _milliseconds(time_s: Floats) -> NDArray[np.int64]:
+def _milliseconds(time_s: Floats) -> Ints:
     # The files hold whole milliseconds; seconds since 1970 in a double do not hold nanoseconds.
     return np.round(time_s * 1e3).astype(np.int64)
 
@@ -117,44 +142,49 @@ def _only(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def _read_camera(path: Path) -> tuple[Floats, Floats]:
-    header, *rows = read_rows(path)
-    if tuple(header) != ("timestamp", *FINGERS):
+def _read_camera(path: Path, log: RepairLog) -> tuple[Floats, Floats]:
+    table = read_table(path, log)
+    if table.names != ("timestamp", *FINGERS):
         raise UserError(f"{path}: expected the columns timestamp, {', '.join(FINGERS)}")
-    times = []
-    for line, row in enumerate(rows, 2):
-        try:
-            moment = datetime.strptime(row[0], "%y/%m/%d %H:%M:%S.%f")
-        except ValueError:
-            raise UserError(f"{path}, line {line}: {row[0]!r} is not a time stamp") from None
-        times.append(moment.replace(tzinfo=timezone.utc).timestamp())
-    angles = numbers(path, [row[1:] for row in rows], 2)
-    _check_table(path, np.array(times), angles, len(FINGERS))
-    return np.array(times), angles
+    times = parse_times(table.column(0), "%y/%m/%d %H:%M:%S.%f")
+    angles = table.numbers(range(1, 6))
+    good = _stamped(table, times, "is not a time stamp", log)
+    finite = np.isfinite(angles).all(axis=1)
+    text = "an angle that is no finite number"
+    log.add(path, "bad_value", LEFT_OUT, text, table.lines[good & ~finite])
+    rows = np.flatnonzero(good & finite)
+    same = np.zeros(len(rows), np.bool_)
+    same[1:] = (np.diff(times[rows]) == 0) & (np.diff(angles[rows], axis=0) == 0).all(axis=1)
+    rows = rows[forward_rows(path, times[rows], same, table.lines[rows], log)]
+    if len(rows) < 2:
+        raise UserError(f"{path}: expected at least two rows whose time goes forward")
+    return times[rows], angles[rows]
 
 
-def _read_emg(path: Path, near_s: float) -> tuple[Floats, Floats]:
-    """Times [s since 1970] and counts; the 12-hour clock is resolved by a time close to it."""
-    _, *rows = read_rows(path)
-    clock = np.empty(len(rows))
-    for i, row in enumerate(rows):
-        found = _EMG_TIME.fullmatch(row[0])
-        if found is None:
-            raise UserError(f"{path}, line {i + 2}: {row[0]!r} is not a time of day")
-        hour, minute, second = found.groups()
-        clock[i] = int(hour) % 12 * 3600 + int(minute) * 60 + float(second)
-    samples = numbers(path, [row[1:] for row in rows], 2)
-    # A step back by more than half of the clock's range is the clock passing 12 o'clock.
-    turns = np.cumsum(np.diff(clock, prepend=clock[:1]) < -_HALF_DAY_S / 2)
-    times = clock + turns * _HALF_DAY_S
-    times += round((near_s - times[0]) / _HALF_DAY_S) * _HALF_DAY_S if len(rows) else 0.0
-    _check_table(path, times, samples, 8)
-    return times, np.round(samples * COUNTS)
+def _read_emg(path: Path, near_s: float, log: RepairLog) -> Rows:
+    """Times [s since 1970] and samples; the 12-hour clock is resolved by a time close to it."""
+    table = read_table(path, log)
+    if len(table.names) != 1 + _CHANNELS:
+        raise UserError(f"{path}: expected a time and {_CHANNELS} channels")
+    clock = parse_times(table.column(0), "clock12")
+    good = np.flatnonzero(_stamped(table, clock, "is not a time of day", log))
+    times, turns = unwrap(clock[good], _HALF_DAY_S)
+    note_turns(path, table.lines[good[turns]], _HALF_DAY_S, log)
+    half_days = round((near_s - times[0]) / _HALF_DAY_S)
+    text = "the clock of 12 hours does not say which half of the day; the camera's date does"
+    log.add(path, "clock12", NOTED, text, count=len(good))
+    return Rows(
+        path,
+        table.numbers(range(1, 1 + _CHANNELS))[good],
+        table.lines[good],
+        table.positions[good],
+        times + half_days * _HALF_DAY_S,
+    )
 
 
-def _check_table(path: Path, times: Floats, values: Floats, width: int) -> None:
-    if len(times) < 2 or values.shape[1] != width:
-        raise UserError(f"{path}: expected at least two rows with {width} values")
-    back = np.flatnonzero(np.diff(times) < 0)
-    if back.size:
-        raise UserError(f"{path}, line {back[0] + 3}: the time runs backwards")
+def _stamped(table: TextTable, times: Floats, wrong: str, log: RepairLog) -> NDArray[np.bool_]:
+    good = np.isfinite(times)
+    if not good.any():
+        raise UserError(f"{table.path}, line {table.lines[0]}: {table.rows[0][0]!r} {wrong}")
+    log.add(table.path, "bad_time", LEFT_OUT, f"its stamp {wrong}", table.lines[~good])
+    return good

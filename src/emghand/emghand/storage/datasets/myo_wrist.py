@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import lzma
+import re
 import tarfile
 import zlib
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emghand.errors import UserError
 from emghand.storage.datasets.common import (
     Floats,
-    blocks_from,
+    Ints,
+    blocks_at,
     default_block_size,
     make_recording,
-    numbers,
+    report_still_channels,
 )
+from emghand.storage.datasets.gestures import Gesture, gesture_periods, postures
+from emghand.storage.datasets.text_table import parse_table
 from emghand.storage.recording import Block, Period, PeriodKind, Recording, Series, Stream
+from emghand.storage.repairs import LEFT_OUT, NOTED, RepairLog
 
 RATE = 200.0
 REACTION_S = 0.75
@@ -31,21 +35,31 @@ DOFS = ("wrist_flex", "wrist_dev", "wrist_rot", "fist")
 """Flexion +, radial deviation +, pronation +; fist is one-sided."""
 
 GESTURES = (
-    ("rest", -1, 0.0),
-    ("wrist_flexion", 0, 1.0),
-    ("wrist_extension", 0, -1.0),
-    ("radial_deviation", 1, 1.0),
-    ("ulnar_deviation", 1, -1.0),
-    ("pronation", 2, 1.0),
-    ("supination", 2, -1.0),
-    ("fist", 3, 1.0),
+    Gesture("rest"),
+    Gesture("wrist_flexion", {"wrist_flex": 1.0}),
+    Gesture("wrist_extension", {"wrist_flex": -1.0}),
+    Gesture("radial_deviation", {"wrist_dev": 1.0}),
+    Gesture("ulnar_deviation", {"wrist_dev": -1.0}),
+    Gesture("pronation", {"wrist_rot": 1.0}),
+    Gesture("supination", {"wrist_rot": -1.0}),
+    Gesture("fist", {"fist": 1.0}),
 )
-"""Name, index of the DOF and its value, by label."""
+"""By label."""
 
+CHANNELS = tuple(f"ch{i + 1}" for i in range(8))
+FULL_SCALE = 128.0
+SECONDS = 60.0
+"""Length of a file."""
+
+_REST = 0
+_LENGTH_TOLERANCE = 0.01
+_NAME = re.compile(r"(\d+)-(\d+)")
 _MAX_FILE = 16_000_000
 
 
-def read_myo_wrist(archive: str | Path, block_size: int | None = None) -> Recording:
+def read_myo_wrist(
+    archive: str | Path, block_size: int | None = None, *, strict: bool = False
+) -> Recording:
     """Read one session: a folder or tar archive with the files ``0.txt`` to ``7.txt``.
 
     The files follow each other with a gap of one second in the sample counter. `x_d` is the
@@ -57,6 +71,8 @@ def read_myo_wrist(archive: str | Path, block_size: int | None = None) -> Record
     archive : str or Path
     block_size : int, optional
         Samples per block; by default 2 (10 ms).
+    strict : bool
+        Refuse damage instead of reporting it.
 
     Returns
     -------
@@ -69,81 +85,63 @@ def read_myo_wrist(archive: str | Path, block_size: int | None = None) -> Record
         When a file is missing or damaged.
     """
     archive = Path(archive)
-    tables = {name: _parse(archive, name, text) for name, text in _texts(archive).items()}
+    log = RepairLog(strict)
+    texts = _texts(archive)
     block_size = block_size or default_block_size(RATE)
     blocks: list[Block] = []
-    stamps: list[NDArray[np.int64]] = []
+    stamps: list[Ints] = []
     values: list[Floats] = []
     periods: list[Period] = []
     first = 0
     trial = 0
     for gesture in range(len(GESTURES)):
-        table = tables[f"{gesture}.txt"]
-        labels = table[:, -1].astype(int)
-        blocks += blocks_from(table[:, :-1], RATE, block_size, first_sample=first)
-        stamp = np.round((first + np.arange(len(table))) * 1e9 / RATE).astype(np.int64)
+        samples, labels, positions, length = _parse(
+            archive, f"{gesture}.txt", texts[f"{gesture}.txt"], log
+        )
+        index = first + positions
+        blocks += blocks_at(samples, index, RATE, block_size)
+        stamp = np.round(index * 1e9 / RATE).astype(np.int64)
+        meaning = np.where(labels == _REST, -1, labels)
         stamps.append(stamp)
-        values.append(_prompts(labels))
-        new = _periods(labels, stamp, trial)
+        values.append(postures(meaning, GESTURES, DOFS))
+        new = gesture_periods(meaning, stamp, GESTURES, reaction_s=REACTION_S, first_trial=trial)
         periods += new
-        trial += sum(p.kind is PeriodKind.HOLD for p in new)
-        first += len(table) + round(PAUSE_S * RATE)
+        trial += sum(p.kind is PeriodKind.MOVE for p in new)
+        first += length + round(PAUSE_S * RATE)
         first += -first % block_size
     stream = Stream(
         device="myo",
         stream=archive.name.split(".")[0],
-        channel_names=tuple(f"ch{i + 1}" for i in range(8)),
+        channel_names=CHANNELS,
         rate=RATE,
         block_size=block_size,
         unit="count",
-        full_scale=128.0,
+        full_scale=FULL_SCALE,
     )
     x_d = Series(DOFS, np.concatenate(stamps), np.concatenate(values))
-    return make_recording(str(archive), stream, blocks, x_d, periods)
+    named = _NAME.match(stream.stream)
+    return make_recording(
+        str(archive),
+        stream,
+        blocks,
+        x_d,
+        periods,
+        subject=named[1] if named else "",
+        session=named[2] if named else "",
+        log=log,
+    )
 
 
-def _prompts(labels: NDArray[np.int_]) -> Floats:
-    x_d = np.zeros((len(labels), len(DOFS)))
-    for label, (_, dof, value) in enumerate(GESTURES):
-        if dof >= 0:
-            x_d[labels == label, dof] = value
-    return x_d
-
-
-def _periods(labels: NDArray[np.int_], stamp: NDArray[np.int64], first_trial: int) -> list[Period]:
-    starts = np.flatnonzero(np.diff(labels, prepend=-1))
-    ends = np.append(starts[1:], len(labels))
-    periods: list[Period] = []
-    repetition = -1
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        label = int(labels[start])
-        name = GESTURES[label][0]
-        if label == 0:
-            place = (max(repetition, 0), first_trial + max(repetition, 0))
-            periods.append(Period(int(stamp[start]), PeriodKind.REST, name, label, *place))
-            continue
-        repetition += 1
-        place = (repetition, first_trial + repetition)
-        periods.append(Period(int(stamp[start]), PeriodKind.MOVE, name, label, *place))
-        steady = start + round(REACTION_S * RATE)
-        if steady < end:
-            periods.append(Period(int(stamp[steady]), PeriodKind.HOLD, name, label, *place))
-    return periods
-
-
-def _texts(archive: Path) -> dict[str, str]:
+def _texts(archive: Path) -> dict[str, bytes]:
     wanted = [f"{gesture}.txt" for gesture in range(len(GESTURES))]
     try:
         found = _from_folder(archive, wanted) if archive.is_dir() else _from_tar(archive, wanted)
-        texts = {name: data.decode("ascii") for name, data in found.items()}
     except (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error) as error:
         raise UserError(f"{archive}: cannot be read, is it damaged? ({error})") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{archive}: holds something that is not text") from error
-    missing = [name for name in wanted if name not in texts]
+    missing = [name for name in wanted if name not in found]
     if missing:
         raise UserError(f"{archive}: is no complete session, {', '.join(missing)} missing")
-    return texts
+    return found
 
 
 def _from_folder(folder: Path, wanted: list[str]) -> dict[str, bytes]:
@@ -165,15 +163,27 @@ def _from_tar(archive: Path, wanted: list[str]) -> dict[str, bytes]:
     return found
 
 
-def _parse(archive: Path, name: str, text: str) -> Floats:
+def _parse(archive: Path, name: str, data: bytes, log: RepairLog) -> tuple[Floats, Ints, Ints, int]:
+    """Samples, labels, their places in the file, and how many rows the file would have whole."""
     where = archive / name
-    rows = [line.split(",") for line in text.splitlines() if line.strip()]
-    if not rows:
-        raise UserError(f"{where}: is empty")
-    table = numbers(where, rows, 1)
-    if table.shape[1] != 9:
-        raise UserError(f"{where}: expected 8 channels and a label, got {table.shape[1]} columns")
-    label = int(name[0])
-    if not np.isin(table[:, -1], (0, label)).all() or np.abs(table[:, :-1]).max() > 128:
+    table = parse_table(where, data, log, header=False, width=len(CHANNELS) + 1)
+    numbers = table.numbers(range(len(CHANNELS) + 1))
+    readable = np.isfinite(numbers).all(axis=1)
+    text = "a value that is missing or no finite number"
+    log.add(where, "bad_value", LEFT_OUT, text, table.lines[~readable])
+    of_set = np.isin(numbers[:, -1], (_REST, int(name[0])))
+    of_set &= (np.abs(numbers[:, :-1]) <= FULL_SCALE).all(axis=1)
+    text = "a label or sample that is not of this data set"
+    log.add(where, "foreign_value", LEFT_OUT, text, table.lines[readable & ~of_set])
+    keep = readable & of_set
+    if 2 * keep.sum() < len(keep):
         raise UserError(f"{where}: holds labels or samples that are not of this data set")
-    return table
+    samples, positions = numbers[keep, :-1], table.positions[keep]
+    length = int(table.positions[-1]) + 1
+    if abs(length / RATE / SECONDS - 1.0) > _LENGTH_TOLERANCE:
+        text = (
+            f"where {SECONDS:.0f} s at {RATE:.0f} Hz are {SECONDS * RATE:.0f}; no stamps tell why"
+        )
+        log.add(where, "odd_length", NOTED, text, count=length, unit="sample")
+    report_still_channels(where, samples, CHANNELS, RATE, FULL_SCALE, log)
+    return samples, numbers[keep, -1].astype(np.int64), positions, length
