@@ -28,7 +28,9 @@ class Decoder(ABC):
     A decoder is one module of `emghand.decoders` with the name of its kind and with a constant
     ``DECODER`` that holds the class. The class keeps its constructor arguments under their own
     names, lists the arrays it learns in `learned`, and implements `_fit`, `_estimate` and, when it
-    carries more than the delayed features from tick to tick, the state methods.
+    carries more than the delayed features from tick to tick, the state methods. Where the arrays
+    depend on the parameters it overrides `_shapes`; where shape and finiteness are not enough for
+    an array to be safe (indices, say) it extends `_check_learned`.
 
     Parameters
     ----------
@@ -38,8 +40,13 @@ class Decoder(ABC):
 
     kind: ClassVar[str]
     learned: ClassVar[dict[str, str]]
-    """Learned arrays and their shape: ``d`` DOFs, ``f`` features with delayed copies, ``1`` one."""
-    differential: ClassVar[bool] = False
+    """Learned arrays and their shape, one letter per axis.
+
+    ``d`` DOFs, ``f`` features with delayed copies, ``1`` one; any other letter a size of the
+    decoder's own, at least 1: axes of the same letter are equally long. At least one array must
+    have an axis ``d``, and one an axis ``f``. At most 2 axes: the model file holds no more.
+    """
+    differential: bool = False
     """Whether it estimates velocities and integrates them itself."""
 
     def __init__(self, delays: tuple[int, ...] = ()) -> None:
@@ -193,7 +200,7 @@ class Decoder(ABC):
 
     def to_arrays(self) -> Arrays:
         """Learned arrays by name."""
-        return {name: getattr(self, name) for name in self.learned}
+        return {name: getattr(self, name) for name in self._shapes()}
 
     @classmethod
     def from_arrays(
@@ -213,25 +220,25 @@ class Decoder(ABC):
         decoder = cls(
             **{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in params.items()}
         )
-        if set(arrays) != set(cls.learned):
+        expected = decoder._shapes()
+        if set(arrays) != set(expected):
             raise UserError(
-                f"{cls.kind} decoder: expects the arrays {', '.join(sorted(cls.learned))}, got "
+                f"{cls.kind} decoder: expects the arrays {', '.join(sorted(expected))}, got "
                 f"{', '.join(sorted(arrays)) or 'none'}"
             )
         copies = decoder._check_delays() + 1
-        shapes: dict[str, int] = {}
-        for name, letters in cls.learned.items():
+        sizes = {"1": 1}
+        for name, letters in expected.items():
             value = np.array(arrays[name], dtype=np.float64)
-            if value.ndim != len(letters):
+            if value.ndim != len(letters) or not value.size:
                 raise UserError(f"{cls.kind} decoder: array {name} has shape {value.shape}")
             for letter, size in zip(letters, value.shape, strict=True):
-                expected = 1 if letter == "1" else shapes.setdefault(letter, size)
-                if size != expected or size < 1:
+                if size != sizes.setdefault(letter, size):
                     raise UserError(f"{cls.kind} decoder: array {name} has shape {value.shape}")
             setattr(decoder, name, value)
-        if shapes["f"] % copies:
+        if sizes["f"] % copies:
             raise UserError(f"{cls.kind} decoder: the arrays do not fit {copies - 1} delays")
-        decoder.n_features_, decoder.n_dofs_ = shapes["f"] // copies, shapes["d"]
+        decoder.n_features_, decoder.n_dofs_ = sizes["f"] // copies, sizes["d"]
         decoder._check_learned()
         decoder._prepare()
         decoder.reset()
@@ -249,6 +256,10 @@ class Decoder(ABC):
     def _estimate(self, z: Floats) -> Floats:
         """Estimate from the features with their delayed copies, shape (f,)."""
 
+    def _shapes(self) -> Mapping[str, str]:
+        """`learned`, or what it is with the parameters given."""
+        return self.learned
+
     def _prepare(self) -> None:
         """Get ready to step; called when the learned arrays are complete."""
         self._line = DelayLine(self.n_features_, self.delays)
@@ -258,6 +269,7 @@ class Decoder(ABC):
         return len(self.delays)
 
     def _check_learned(self) -> None:
+        """Refuse learned arrays that would do harm; called before `_prepare`."""
         for name, value in self.to_arrays().items():
             if not (np.abs(value) < LARGEST).all():
                 raise UserError(f"{self.kind} decoder: array {name} holds values that are no use")

@@ -9,12 +9,14 @@ import emghand.decoders as package
 from emghand.decoders.base import Decoder
 from emghand.errors import UserError
 
+# Parts that decoders share lie here or, more of them, in sub-packages.
 _HELPERS = {"base", "delays", "normaliser", "registry"}
 
 
 def decoder_kinds() -> tuple[str, ...]:
     """Kinds of decoder there are, sorted."""
-    return tuple(sorted({m.name for m in pkgutil.iter_modules(package.__path__)} - _HELPERS))
+    found = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg}
+    return tuple(sorted(found - _HELPERS))
 
 
 def decoder_class(kind: str) -> type[Decoder]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -256,3 +258,31 @@ def test_arrays_that_do_not_fit_are_refused(make):
         del arrays[name]
         with pytest.raises(UserError, match="expects the arrays"):
             type(decoder).from_arrays(decoder.get_params(), arrays)
+
+
+class OwnSizes(RidgeDecoder):
+    kind = "own_sizes"
+    learned: ClassVar[dict[str, str]] = {"coef_": "df", "bag_": "kf", "weight_": "kj", "one_": "1"}
+
+    def _estimate(self, z):
+        return np.einsum("df,f->d", self.coef_, z)
+
+
+def test_sizes_of_a_decoders_own_are_held_against_each_other():
+    good = {
+        "coef_": np.ones((2, 3)),
+        "bag_": np.ones((4, 3)),
+        "weight_": np.ones((4, 5)),
+        "one_": np.ones(1),
+    }
+    assert OwnSizes.from_arrays({}, good).n_dofs_ == 2
+    for name, shape in (
+        ("bag_", (4, 2)),
+        ("bag_", (5, 3)),
+        ("weight_", (3, 5)),
+        ("weight_", (4, 0)),
+        ("weight_", (4,)),
+        ("one_", (2,)),
+    ):
+        with pytest.raises(UserError, match="has shape"):
+            OwnSizes.from_arrays({}, good | {name: np.ones(shape)})
