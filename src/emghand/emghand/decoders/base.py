@@ -48,6 +48,9 @@ class Decoder(ABC):
     """
     differential: bool = False
     """Whether it estimates velocities and integrates them itself."""
+    sequential: ClassVar[bool] = False
+    """Whether `_fit` also gets the rows that are not to be learned from, with NaN as target: they
+    are the past of the others."""
 
     def __init__(self, delays: tuple[int, ...] = ()) -> None:
         self.delays = delays
@@ -125,8 +128,10 @@ class Decoder(ABC):
             raise UserError(f"{self.kind} decoder: needs at least 2 examples")
         self.n_features_, self.n_dofs_ = Z.shape[1], X.shape[1]
         stacked = stack_delays(Z, self.delays, runs)
-        follows = np.concatenate([[False], kept[1:] & kept[:-1] & same_segment(runs)])
-        self._fit(stacked[kept], X[kept], folds[kept].astype(np.int64), follows[kept])
+        rows = np.ones_like(kept) if self.sequential else kept
+        follows = np.concatenate([[False], rows[1:] & rows[:-1] & same_segment(runs)])
+        targets = np.where(kept[:, None], X, np.nan)
+        self._fit(stacked[rows], targets[rows], folds[rows].astype(np.int64), follows[rows])
         self._check_learned()
         self._prepare()
         self.reset()
