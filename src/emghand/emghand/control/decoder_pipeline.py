@@ -1,4 +1,4 @@
-"""From features to `out_x_hat`: normaliser, decoder and output filters as one step per tick."""
+"""From features to `out_x_hat`: normaliser, encoder, decoder and output filters, step by step."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ class DecoderPipeline:
         if restarted:
             self.reset()
         self._last_tick = tick
-        x_hat = self._decoder.step(self._normaliser.apply(z))
+        u = self._normaliser.apply(z)
+        x_hat = self._decoder.step(u if self._encoder is None else self._encoder.encode(u))
         self.x_hat_ns = time.perf_counter_ns()
         return Decoded(x_hat, self._output.step(x_hat), restarted=restarted)
 
@@ -211,6 +212,8 @@ class DecoderPipeline:
             model.decoder.get_params(), model.decoder.to_arrays()
         )
         self._normaliser = model.normaliser
+        # It remembers nothing, so that it needs no copy and no place in snapshots.
+        self._encoder = model.encoder
         self._set_chain(chain)
 
     def _set_chain(self, chain: OutputChain) -> None:

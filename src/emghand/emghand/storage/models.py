@@ -29,6 +29,7 @@ from emghand.decoders.base import Decoder
 from emghand.decoders.normaliser import Normaliser
 from emghand.decoders.registry import decoder_class
 from emghand.dofs import Dof, dof_names
+from emghand.encoders import Encoder, encoder_class
 from emghand.errors import UserError
 from emghand.settings import SettingsError, from_mapping, to_json
 from emghand.signal.settings import LATER, FeatureSettings
@@ -36,7 +37,8 @@ from emghand.storage.files import write_file
 
 EXTENSION = ".emgmodel"
 FORMAT = "emghand model"
-VERSION = 1
+VERSION = 2
+"""2 added the encoder; a file of version 1 has none."""
 MAX_BYTES = 256 * 2**20
 MAX_JSON_BYTES = 8 * 2**20
 MAX_MEMBERS = 64
@@ -58,7 +60,7 @@ class Model:
     decoder : Decoder
         Fitted.
     normaliser : Normaliser
-        Between the features and the decoder.
+        Between the features and the encoder or, without one, the decoder.
     dofs : tuple of Dof
         What it estimates, in the order of `x_hat`.
     features : FeatureSettings
@@ -81,6 +83,8 @@ class Model:
     created : str
         ISO 8601, UTC.
     code_version : str
+    encoder : Encoder, optional
+        Between the normaliser and the decoder.
 
     Raises
     ------
@@ -102,6 +106,7 @@ class Model:
     scores: Mapping[str, Any] = field(default_factory=dict)
     created: str = ""
     code_version: str = ""
+    encoder: Encoder | None = None
 
     def __post_init__(self) -> None:
         names = dof_names(self.dofs)
@@ -112,7 +117,14 @@ class Model:
                 f"model: the decoder estimates {self.decoder.n_dofs_} DOFs, {len(self.dofs)} are "
                 "named"
             )
-        if self.decoder.n_features_ != self.normaliser.n_outputs:
+        given = self.normaliser.n_outputs
+        if self.encoder is not None:
+            if self.encoder.n_features_ != given:
+                raise UserError(
+                    "model: encoder and normaliser expect different numbers of features"
+                )
+            given = self.encoder.size
+        if self.decoder.n_features_ != given:
             raise UserError("model: decoder and normaliser expect different numbers of features")
         if not (math.isfinite(self.rate) and self.rate > 0.0) or not math.isfinite(self.lag_s):
             raise UserError("model: rate must be positive, lag_s finite")
@@ -203,7 +215,7 @@ def load_model(path: str | Path) -> Model:
 
 
 def _settings(model: Model) -> dict[str, Any]:
-    return {
+    settings = {
         "kind": model.decoder.kind,
         "params": model.decoder.get_params(),
         "dofs": [dataclasses.asdict(d) for d in model.dofs],
@@ -215,6 +227,10 @@ def _settings(model: Model) -> dict[str, Any]:
         "output": dataclasses.asdict(model.output),
         "lag_s": model.lag_s,
     }
+    # Left out where there is none, so that the id of a model of version 1 stays what it was.
+    if model.encoder is not None:
+        settings["encoder"] = {"kind": model.encoder.kind, "params": model.encoder.get_params()}
+    return settings
 
 
 def _features(features: FeatureSettings) -> dict[str, Any]:
@@ -228,6 +244,8 @@ def _features(features: FeatureSettings) -> dict[str, Any]:
 
 def _arrays(model: Model) -> dict[str, Floats]:
     parts = {"decoder": model.decoder.to_arrays(), "normaliser": model.normaliser.to_arrays()}
+    if model.encoder is not None:
+        parts["encoder"] = model.encoder.to_arrays()
     return {
         f"{part}.{name}": np.asarray(value, dtype=np.float64)
         for part, arrays in parts.items()
@@ -302,7 +320,7 @@ def _read_array(name: str, data: bytes) -> Floats:
 
 
 def _build(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Model:
-    parts: dict[str, dict[str, Floats]] = {"decoder": {}, "normaliser": {}}
+    parts: dict[str, dict[str, Floats]] = {"decoder": {}, "normaliser": {}, "encoder": {}}
     for name, value in arrays.items():
         part, _, key = name.partition(".")
         if part not in parts:
@@ -330,6 +348,7 @@ def _build(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Model:
             scores=dict(document["scores"]),
             created=str(document["created"]),
             code_version=str(document["code_version"]),
+            encoder=_encoder(document, parts["encoder"]),
         )
     except SettingsError as error:
         raise UserError(f"its settings do not fit this version: {error}") from error
@@ -339,3 +358,14 @@ def _build(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Model:
         if isinstance(error, UserError):
             raise
         raise UserError(f"damaged: {error}") from error
+
+
+def _encoder(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Encoder | None:
+    settings = document["settings"].get("encoder")
+    if settings is None:
+        if arrays:
+            raise UserError("arrays of an encoder, but it names none")
+        return None
+    if document["version"] < 2:
+        raise UserError("damaged: a file of version 1 has no encoder")
+    return encoder_class(str(settings["kind"])).from_arrays(dict(settings["params"]), arrays)

@@ -13,6 +13,8 @@ from emghand.control.settings import OutputSettings
 from emghand.decoders.base import Decoder
 from emghand.decoders.normaliser import BASELINES, SCALES, Normaliser
 from emghand.decoders.registry import decoder_class
+from emghand.encoders import ENCODERS, Encoder, fit_encoder
+from emghand.encoders.base import MAX_CODES
 from emghand.errors import UserError
 from emghand.settings import SettingsError, check, setting
 from emghand.storage.models import Model
@@ -43,6 +45,14 @@ class TrainSettings:
         unit="s",
         low=0.0,
         high=5.0,
+    )
+    encoder: str = setting(
+        "none",
+        "Autoencoder between features and decoder: none, linear or nonlinear.",
+        choices=("none", *ENCODERS),
+    )
+    encoder_size: int = setting(
+        8, "Numbers that the encoder makes of the features.", low=1, high=MAX_CODES
     )
 
     trial_lag_s: float = setting(
@@ -92,19 +102,30 @@ class Fitted:
     normaliser : Normaliser
     lag_s : float
         By how much the features follow `x_d` [s].
+    encoder : Encoder, optional
+        Between normaliser and decoder.
     """
 
     decoder: Decoder
     normaliser: Normaliser
     lag_s: float
+    encoder: Encoder | None = None
 
     def predict(self, dataset: Dataset) -> Floats:
         """`x_hat` of every row, shape (m, n_dofs)."""
-        return self.decoder.predict(self.normaliser.apply(dataset.Z), dataset.segment)
+        inputs = _encoded(self.encoder, self.normaliser.apply(dataset.Z))
+        return self.decoder.predict(inputs, dataset.segment)
 
 
-def fit(dataset: Dataset, settings: TrainSettings) -> Fitted:
-    """Learn lag, normalisation and decoder from all rows of a data set that are in use.
+def fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None = None) -> Fitted:
+    """Learn lag, normalisation, encoder and decoder from the rows of a data set that are in use.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    settings : TrainSettings
+    unlabelled : ndarray, shape (k, n_features), optional
+        Features, not normalised, of other recordings, from which the encoder learns as well.
 
     Raises
     ------
@@ -130,10 +151,26 @@ def fit(dataset: Dataset, settings: TrainSettings) -> Fitted:
         X = trials.X
         lag_s += float(np.median(trials.lags_s)) if len(trials.lags_s) else 0.0
     normaliser = _choose(dataset, X, normaliser, settings)
+    inputs, encoder = normaliser.apply(dataset.Z), None
+    if settings.encoder != "none":
+        Z, groups = inputs[use], dataset.groups[use]
+        if unlabelled is not None:
+            # Held out, where the encoder needs that, is a repetition of the data set.
+            Z = np.vstack([normaliser.apply(unlabelled), Z])
+            groups = np.concatenate([np.full(len(unlabelled), -1), groups])
+        encoder = fit_encoder(Z, settings.encoder, settings.encoder_size, groups)
     decoder = _make(dataset, settings).fit(
-        normaliser.apply(dataset.Z), X, dataset.groups, segments=dataset.segment, use=use
+        _encoded(encoder, inputs),
+        X,
+        dataset.groups,
+        segments=dataset.segment,
+        use=use,
     )
-    return Fitted(decoder, normaliser, lag_s)
+    return Fitted(decoder, normaliser, lag_s, encoder)
+
+
+def _encoded(encoder: Encoder | None, Z: Floats) -> Floats:
+    return Z if encoder is None else encoder.transform(Z)
 
 
 def _choose(
@@ -163,6 +200,7 @@ def train(
     settings: TrainSettings | None = None,
     output: OutputSettings | None = None,
     scores: dict[str, Any] | None = None,
+    unlabelled: Floats | None = None,
 ) -> Model:
     """Final fit on a whole data set, as a model.
 
@@ -174,8 +212,10 @@ def train(
         Output filters that go with the model.
     scores : dict, optional
         Plain numbers to keep in the model file, beside the digests of the recordings.
+    unlabelled : ndarray, optional
+        See `fit`.
     """
-    fitted = fit(dataset, settings or TrainSettings())
+    fitted = fit(dataset, settings or TrainSettings(), unlabelled)
     stream = dataset.stream
     return Model(
         decoder=fitted.decoder,
@@ -192,6 +232,7 @@ def train(
         scores={"recordings": list(dataset.digests)} | (scores or {}),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         code_version=code_version(),
+        encoder=fitted.encoder,
     )
 
 

@@ -166,7 +166,7 @@ def set_key(*path, value):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (set_key("version", value=2), "newer emghand"),
+        (set_key("version", value=3), "newer emghand"),
         (set_key("version", value="1"), "states no version"),
         (set_key("format", value="other"), "not a model file"),
         (set_key("settings", "kind", value="os"), "unknown"),

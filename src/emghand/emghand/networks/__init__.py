@@ -1,0 +1,1 @@
+"""Small neural networks: fitted with PyTorch, run tick by tick with numpy."""
