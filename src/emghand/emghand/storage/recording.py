@@ -114,6 +114,9 @@ class Recording:
         In order of time; empty where the run was not prompted.
     digest : str
         SHA-256 of the raw EMG and the labels.
+    subject, session, date : str
+        Who, in which sitting, on which day (``YYYY-MM-DD``); empty where the source does not say.
+        Not part of the digest.
     """
 
     source: str
@@ -124,6 +127,9 @@ class Recording:
     out_x_hat: Series | None = None
     periods: list[Period] = field(default_factory=list)
     digest: str = ""
+    subject: str = ""
+    session: str = ""
+    date: str = ""
 
 
 def recording_digest(
