@@ -189,8 +189,6 @@ def _handles(runs: Sequence[Latency]) -> list[Any]:
 
 
 def _histogram(axis: Any, stage: str, runs: Sequence[Latency], values_shown: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     known = np.concatenate([r.stages_ms[stage] for r in runs if stage in r.stages_ms])
     floor = 1e-3
     low, high = max(float(known.min()), floor), max(float(known.max()), 2.0 * floor)
@@ -215,12 +213,19 @@ def _histogram(axis: Any, stage: str, runs: Sequence[Latency], values_shown: boo
             axis.axvline(value, color=color, linestyle=dash, linewidth=0.8)
         if values_shown:
             text = f"median {p50:.3g} ms (line)\n99 %: {p99:.3g} ms (dots)"
-            axis.text(1.0, 0.97, text, transform=axis.transAxes, ha="right", va="top", fontsize=7)
+            axis.text(
+                1.0,
+                0.98,
+                text,
+                transform=axis.transAxes,
+                ha="right",
+                va="top",
+                fontsize=7,
+                bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.0},
+            )
     axis.set_title(STAGES[stage])
     axis.set_xscale("log")
     axis.set_xlim(edges[0], edges[-1])
     axis.set_ylim(0.0, axis.get_ylim()[1] * (1.35 if values_shown else 1.05))
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    style.plain_log(axis.xaxis, (1.0, 2.0, 5.0))
     style.number_lines(axis)

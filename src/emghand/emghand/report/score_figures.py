@@ -105,7 +105,7 @@ def _score_panel(axis: Any, metric: str, series: Mapping[str, Measures], dofs: l
         known = [values.get(d) for d in dofs]
         row = np.array([np.nan if v is None else v for v in known] + [mean_of(values)])
         look = style.look(index)
-        offset = style.spread(index, len(series), 0.62)
+        offset = style.spread(index, len(series), 0.6 * (1.0 - 1.0 / len(series)))
         drawn = np.maximum(row, _LOWEST)
         shown.append(drawn)
         if len(series) == 1:
@@ -189,7 +189,7 @@ def box_figure(
             axis.set_title(title_of(metric))
             axis.set_ylabel(unit_of(metric).replace(", ", ",\n"))
             if metric not in ("r2", "correlation", "latency"):
-                axis.set_ylim(bottom=0.0)
+                axis.set_ylim(0.0, 1.06 * axis.get_ylim()[1])
             style.number_lines(axis)
             axis.set_xlim(-0.6, len(names) - 0.4)
         axes[-1, 0].set_xticks(
@@ -232,13 +232,13 @@ def _boxes(axis: Any, by: Mapping[str, Floats], names: list[str], index: int, co
                     hatch=look.hatch if count > 1 else "",
                 )
         # Neighbours in value stand side by side, always the same way.
-        aside = (np.arange(len(values)) * 0.618034) % 1.0 - 0.5
+        aside = (np.arange(1, len(values) + 1) * 0.618034) % 1.0 - 0.5 if len(values) > 1 else 0.0
         axis.plot(
             x + 0.5 * width * aside,
             values,
             linestyle="none",
             marker=look.marker,
-            markersize=2.4,
+            markersize=2.4 if len(values) >= _FEWEST else 3.6,
             color=look.color,
             markeredgewidth=0.0,
             zorder=3,
@@ -293,7 +293,7 @@ def _pairs(axis: Any, series: Mapping[str, Measures], dofs: list[str]) -> None:
 
     for index, measures in enumerate(series.values()):
         look = style.look(index)
-        offset = style.spread(index, len(series), 0.6)
+        offset = style.spread(index, len(series), 0.6 * (1.0 - 1.0 / len(series)))
         for row, dof in enumerate(dofs):
             pair = [measures[k].get(dof) for k in ("intended", "unintended")]
             known = [v for v in pair if v is not None]
@@ -308,6 +308,7 @@ def _pairs(axis: Any, series: Mapping[str, Measures], dofs: list[str]) -> None:
                         markersize=4,
                         color=look.color,
                         markerfacecolor=face,
+                        clip_on=False,
                     )
     axis.set_yticks(range(len(dofs)), [d.replace("_", " ") for d in dofs])
     axis.set_ylim(len(dofs) - 0.5, -0.5)

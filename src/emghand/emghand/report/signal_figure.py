@@ -52,7 +52,7 @@ def signal_figure(measured: Sequence[SignalQuality]) -> Figure:
             )
     style.check_series(len(measured))
     raster = 0.35 + 0.07 * min(len(first.channels) + 1, 24)
-    heights = [1.5, 1.35, *([raster] * len(measured))]
+    heights = [1.5, 1.35, *(raster if _faulty(one) else 0.2 for one in measured)]
     from matplotlib.figure import Figure
 
     with style.drawing():
@@ -115,7 +115,7 @@ def _levels(axis: Any, measured: Sequence[SignalQuality]) -> None:
                 label=name if index == 0 else None,
             )
     axis.set_yscale("log")
-    _plain_log(axis.yaxis)
+    style.plain_log(axis.yaxis, (1.0, 2.0, 5.0))
     axis.set_ylabel(f"RMS [{unit}]")
     axis.set_title("Level" + (": movement filled, rest open" if several else ""))
     if not several:
@@ -173,6 +173,7 @@ def _spectra(axis: Any, measured: Sequence[SignalQuality]) -> None:
                 hz, low, high, color=look.color, alpha=0.2, linewidth=0, label="all channels"
             )
     axis.set_yscale("log")
+    style.plain_log(axis.yaxis)
     one = measured[0]
     for number, mains in enumerate(one.mains_hz):
         axis.axvline(
@@ -188,13 +189,24 @@ def _spectra(axis: Any, measured: Sequence[SignalQuality]) -> None:
     axis.set_ylabel(f"power [{unit}²/Hz]")
     axis.set_title("Spectrum of the raw signal")
     if not several:
-        axis.legend(loc="upper right", ncols=3)
+        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=3)
     style.number_lines(axis)
+
+
+def _faulty(one: SignalQuality) -> bool:
+    return bool(one.faults.any() or one.stream_faults.any())
 
 
 def _faults(axis: Any, one: SignalQuality, named: bool) -> None:
     from matplotlib.patches import Patch
 
+    title = f"Faults of the channels{f': {one.label}' if named else ''}"
+    axis.set_xlim(0.0, float(one.seconds[-1]))
+    if not _faulty(one):
+        axis.set_yticks([])
+        axis.spines["left"].set_visible(False)
+        axis.set_title(f"{title}: none found")
+        return
     names = [_STREAM, *one.channels]
     flags = np.column_stack([one.stream_faults, one.faults])
     starts = np.concatenate([[0.0], one.seconds[:-1]])
@@ -223,15 +235,12 @@ def _faults(axis: Any, one: SignalQuality, named: bool) -> None:
                     linewidth=0.0,
                 )
     axis.set_ylim(len(names) - 0.5, -0.5)
-    axis.set_xlim(0.0, float(one.seconds[-1]))
     step = -(-len(names) // _MOST_NAMES)
     axis.set_yticks(range(0, len(names), step), names[::step], fontsize=6)
     axis.tick_params(axis="y", length=0)
     axis.axhline(0.5, color=style.GRID, linewidth=0.6)
-    title = "Faults" + (f": {one.label}" if named else "")
-    axis.set_title(title if handles else f"{title}: none")
-    if handles:
-        axis.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4)
+    axis.set_title(title)
+    axis.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4)
 
 
 def _spans(has: Any, starts: Any, ends: Any) -> list[tuple[float, float]]:
@@ -245,14 +254,6 @@ def _spans(has: Any, starts: Any, ends: Any) -> list[tuple[float, float]]:
 
 def _positive(values: Any) -> Any:
     return np.where(values > 0.0, values, np.nan)
-
-
-def _plain_log(axis: Any) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _name_channels(axis: Any, names: Sequence[str]) -> None:

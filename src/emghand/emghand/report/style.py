@@ -192,6 +192,15 @@ def number_lines(axis: Axes, which: str = "y") -> None:
     axis.grid(axis=which)  # type: ignore[arg-type]
 
 
+def plain_log(axis: Any, steps: tuple[float, ...] = (1.0,)) -> None:
+    """Numbers instead of powers on one logarithmic axis, at these multiples of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def legend_above(figure: Figure, handles: list[Any], columns: int = 4) -> None:
     """One legend for the whole figure, above its axes; none for nothing."""
     if handles:

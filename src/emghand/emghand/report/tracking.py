@@ -110,9 +110,16 @@ def tracking_figure(
             raise UserError(f"{other.title}: has nothing to draw in this stretch of time")
     series = list(dict.fromkeys(name for c in columns for name in c.lines))
     style.check_series(len(series))
+    limits = [_limits(columns, row) for row in range(len(dofs))]
+    heights = [high - low for low, high in limits]
     with style.drawing():
         figure, axes = style.grid_of_axes(
-            len(dofs), len(columns), height=0.9 + 0.78 * len(dofs), sharex="col", sharey=True
+            len(dofs),
+            len(columns),
+            height=0.9 + 0.08 * len(dofs) + 0.32 * sum(heights),
+            sharex="col",
+            sharey="row",
+            height_ratios=heights,
         )
         for place, column in enumerate(columns):
             for row in range(len(dofs)):
@@ -120,6 +127,8 @@ def tracking_figure(
             axes[-1, place].set_xlabel("time [s]")
             axes[-1, place].set_xlim(float(column.seconds[0]), float(column.seconds[-1]))
         for row, dof in enumerate(dofs):
+            axes[row, 0].set_ylim(*limits[row])
+            axes[row, 0].set_yticks([-1, 0, 1] if limits[row][0] < -0.9 else [0, 1])
             axes[row, 0].set_ylabel(dof.replace("_", "\n"), rotation=0, ha="right", va="center")
             if notes and dof in notes:
                 axes[row, -1].annotate(
@@ -137,6 +146,13 @@ def tracking_figure(
         if title:
             figure.suptitle(title, x=0.01, ha="left")
     return figure
+
+
+def _limits(columns: Sequence[Column], row: int) -> tuple[float, float]:
+    """Range of a DOF; without its negative half where nothing is there."""
+    values = [v[:, row] for c in columns for v in (c.x_d, *c.lines.values())]
+    lowest = min((float(np.nanmin(v)) for v in values if np.isfinite(v).any()), default=0.0)
+    return (-1.15, 1.15) if lowest < -0.25 else (-0.27, 1.15)
 
 
 def _handles(series: Sequence[str]) -> list[Any]:
@@ -167,8 +183,6 @@ def _draw_row(axis: Any, column: Column, row: int, series: Sequence[str], n_colu
             linewidth=1.0,
             zorder=2,
         )
-    axis.set_ylim(-1.15, 1.15)
-    axis.set_yticks([-1, 0, 1])
     if row == 0:
         _name_movements(axis, column, n_columns)
         if n_columns > 1:
