@@ -1,17 +1,23 @@
-"""Scores on repetitions that were left out of the training."""
+"""Scores of a way to train, on examples that were left out of the training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emghand.dofs import dof_names
+from emghand.control.chain import OutputChain
+from emghand.control.settings import OutputSettings, per_dof
+from emghand.dofs import Dof, dof_names
 from emghand.errors import UserError
+from emghand.evaluate.fingerprint import fingerprint
 from emghand.evaluate.metrics import Scores, score
+from emghand.evaluate.results import Fold
+from emghand.evaluate.splits import Split, split
+from emghand.evaluate.ticks import Ticks
 from emghand.training.alignment import shifted
 from emghand.training.dataset import Dataset
 
@@ -68,33 +74,17 @@ def leave_one_repetition_out(
     UserError
         When there are fewer than two repetitions.
     """
-    groups = dataset.groups
-    names = np.unique(groups[dataset.use])
-    if len(names) < 2:
-        raise UserError("leave-one-repetition-out needs at least 2 repetitions; record more")
     dofs = dof_names(dataset.dofs)
     wanted, given, plain = [], [], []
     folds, lags = [], []
-    for name in names:
-        out = groups == name
-        try:
-            fitted = fit(dataset.rows(~out))
-        except UserError as error:
-            if len(names) > 2:
-                raise
-            raise UserError(
-                "one of 2 repetitions is held out for the score, and one alone is too little: "
-                f"record at least 3 ({error})"
-            ) from error
-        test = dataset.rows(out)
-        use = test.use
-        x_hat = fitted.predict(test)[use]
-        target = shifted(dataset, fitted.lag_s)[out][use]
-        folds.append(score(target, x_hat, dofs).mean_r2)
+    splits = split(dataset, "repetition")
+    for part, _, fitted, test, x_hat in _each(dataset, splits, fit):
+        target = shifted(dataset, fitted.lag_s)[part.test][test.use]
+        folds.append(score(target, x_hat[test.use], dofs).mean_r2)
         lags.append(fitted.lag_s)
         wanted.append(target)
-        given.append(x_hat)
-        plain.append(test.X[use])
+        given.append(x_hat[test.use])
+        plain.append(test.X[test.use])
     together = np.concatenate(given)
     return CrossValidation(
         compensated=score(np.concatenate(wanted), together, dofs),
@@ -102,3 +92,103 @@ def leave_one_repetition_out(
         folds=folds,
         lags_s=lags,
     )
+
+
+def cross_validate(
+    dataset: Dataset,
+    splits: Sequence[Split],
+    fit: Callable[[Dataset], Predictor],
+    output: OutputSettings | None = None,
+) -> tuple[Ticks, list[Fold]]:
+    """Decode the test part of every split with a decoder fitted to its training part.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    splits : sequence of Split
+        From `emghand.evaluate.splits.split`.
+    fit : callable
+        Fits on the data set it is given; whatever it learns, it learns from that.
+    output : OutputSettings, optional
+        Output filters; each piece of consecutive ticks starts from rest.
+
+    Returns
+    -------
+    Ticks
+        The rows in use of all test parts, by fold.
+    list of Fold
+
+    Raises
+    ------
+    UserError
+        When a training part does not determine a decoder, or `output` does not fit the DOFs.
+    """
+    output = output or OutputSettings()
+    movements, movement = np.unique(dataset.movement, return_inverse=True)
+    folds: list[Fold] = []
+    columns: dict[str, list[NDArray[np.generic]]] = {}
+    for part, seen, fitted, test, x_hat in _each(dataset, splits, fit):
+        use = test.use
+        found = {
+            "x_d": test.X,
+            "x_d_before": shifted(dataset, fitted.lag_s)[part.test],
+            "x_hat": x_hat,
+            "out_x_hat": _filtered(seen.dofs, output, x_hat, test),
+            "stamps_ns": test.stamps_ns,
+            "movement": movement[part.test],
+            "repetition": test.repetition,
+            "trial": test.trial,
+            "recording": test.recording,
+            "fold": np.full(len(test), len(folds), dtype=np.int64),
+        }
+        for name, values in found.items():
+            columns.setdefault(name, []).append(values[use])
+        folds.append(
+            Fold(
+                name=part.name,
+                lag_s=fitted.lag_s,
+                train_ticks=int((part.train & dataset.use).sum()),
+                test_ticks=int(use.sum()),
+                guard_ticks=int((dataset.use & ~part.train & ~part.test).sum()),
+                learned=fingerprint(fitted),
+            )
+        )
+    joined = {name: np.concatenate(values) for name, values in columns.items()}
+    ticks = Ticks(
+        dofs=dataset.dofs,
+        tick_rate=dataset.tick_rate,
+        relax_pos=per_dof("relax_pos", output.relax_pos, len(dataset.dofs)),
+        movements=tuple(str(name) for name in movements),
+        **joined,
+    )
+    return ticks, folds
+
+
+def _each(
+    dataset: Dataset, splits: Sequence[Split], fit: Callable[[Dataset], Predictor]
+) -> Iterator[tuple[Split, Dataset, Predictor, Dataset, Floats]]:
+    """Each split with its training part, what was fitted to it, its test part, and `x_hat`."""
+    for part in splits:
+        seen = dataset.rows(part.train)
+        try:
+            fitted = fit(seen)
+        except UserError as error:
+            if len(splits) > 2:
+                raise
+            raise UserError(
+                f"with {part.name} held out for the score, the rest is too little to learn from: "
+                f"record more, at least 3 repetitions ({error})"
+            ) from error
+        test = dataset.rows(part.test)
+        yield part, seen, fitted, test, fitted.predict(test)
+
+
+def _filtered(dofs: tuple[Dof, ...], output: OutputSettings, x_hat: Floats, of: Dataset) -> Floats:
+    """`out_x_hat`, with the ranges that the training part shows."""
+    chain = OutputChain(output, dofs, of.tick_rate)
+    result = np.empty_like(x_hat)
+    for i, x in enumerate(x_hat):
+        if i and of.segment[i] != of.segment[i - 1]:
+            chain.reset()
+        result[i] = chain.step(x)
+    return result

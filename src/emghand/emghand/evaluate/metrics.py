@@ -257,6 +257,11 @@ def score(
     case = make_case(x_d, estimate, rest)
     if len(case.rest) != len(names):
         raise UserError(f"scores: shapes disagree: {case.x_d.shape}, {len(names)} DOFs")
+    return score_case(case, names)
+
+
+def score_case(case: Case, names: Sequence[str]) -> Scores:
+    """The default measures of a case; `names` are those of its DOFs."""
     return Scores(tuple(names), **measure(case, DEFAULT_METRICS))
 
 

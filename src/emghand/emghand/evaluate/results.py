@@ -21,33 +21,13 @@ from emghand.errors import UserError
 from emghand.evaluate.metrics import DEFAULT_METRICS, measure, plain
 from emghand.evaluate.ticks import Scored, Ticks, read_ticks, write_ticks
 from emghand.storage.files import write_file
+from emghand.storage.recording import Source
 from emghand.version import code_version
 
 FORMAT = "emghand result"
 VERSION = 1
 TABLES = ("movement", "repetition", "recording", "fold")
 MAX_JSON_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True)
-class Source:
-    """A recording that was scored.
-
-    Parameters
-    ----------
-    name : str
-        Where it was read from.
-    digest : str
-        SHA-256 of raw EMG and labels.
-    session, subject, day : str
-        Empty where unknown.
-    """
-
-    name: str
-    digest: str
-    session: str = ""
-    subject: str = ""
-    day: str = ""
 
 
 @dataclass(frozen=True)

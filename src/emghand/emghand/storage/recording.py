@@ -96,6 +96,27 @@ class Period:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What a recording is, without its samples.
+
+    Parameters
+    ----------
+    name : str
+        Where it was read from.
+    digest : str
+        SHA-256 of the raw EMG and the labels.
+    subject, session, date : str
+        Empty where unknown; see `Recording`.
+    """
+
+    name: str
+    digest: str
+    subject: str = ""
+    session: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True)
 class Recording:
     """One recorded run.
 
@@ -130,6 +151,10 @@ class Recording:
     subject: str = ""
     session: str = ""
     date: str = ""
+
+    def describe(self) -> Source:
+        """What it is, without its samples."""
+        return Source(self.source, self.digest, self.subject, self.session, self.date)
 
 
 def recording_digest(

@@ -14,7 +14,7 @@ from emghand.dofs import Dof, dof_names
 from emghand.errors import UserError
 from emghand.pipeline import feature_ticks
 from emghand.signal.settings import FeatureSettings
-from emghand.storage.recording import Recording, Series, Stream
+from emghand.storage.recording import Recording, Series, Source, Stream
 from emghand.training.labels import label_periods, label_values
 
 Floats = NDArray[np.float64]
@@ -50,8 +50,13 @@ class Dataset:
     feature_settings : FeatureSettings
     stream : Stream
         The raw EMG; of the first recording.
-    digest : str
-        SHA-256 of the recordings.
+    digests : tuple of str
+        SHA-256 of each recording.
+    sources : tuple of Source
+        What each recording is; empty for examples that are of none.
+    dofs_inferred : bool
+        Whether the ranges of the DOFs were read from the labels. A part of the rows then has the
+        ranges that its own labels show, so that it knows nothing of the rest.
     """
 
     Z: Floats
@@ -68,6 +73,8 @@ class Dataset:
     feature_settings: FeatureSettings
     stream: Stream
     digests: tuple[str, ...]
+    sources: tuple[Source, ...] = ()
+    dofs_inferred: bool = False
 
     def __len__(self) -> int:
         return len(self.Z)
@@ -118,11 +125,11 @@ class Dataset:
             "trial",
             "recording",
         )
-        return replace(
-            self,
-            **{name: getattr(self, name)[index] for name in fields},
-            segment=np.cumsum(gap | change),
-        )
+        kept: dict[str, Any] = {name: getattr(self, name)[index] for name in fields}
+        dofs = self.dofs
+        if self.dofs_inferred:
+            dofs = _ranges(dof_names(dofs), kept["X"])
+        return replace(self, **kept, segment=np.cumsum(gap | change), dofs=dofs)
 
 
 def dataset_from_recording(
@@ -180,6 +187,8 @@ def dataset_from_recording(
         feature_settings=features,
         stream=recording.stream,
         digests=(recording.digest,),
+        sources=(recording.describe(),),
+        dofs_inferred=dofs is None,
     )
 
 
@@ -224,16 +233,23 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
         segment=np.concatenate([d.segment + o for d, o in zip(datasets, offsets, strict=False)]),
         dofs=dofs,
         digests=tuple(digest for d in datasets for digest in d.digests),
+        sources=tuple(source for d in datasets for source in d.sources),
+        dofs_inferred=all(d.dofs_inferred for d in datasets),
     )
 
 
 def _dofs(source: str, x_d: Series, dofs: Sequence[Dof] | None) -> tuple[Dof, ...]:
     if dofs is None:
-        return tuple(
-            Dof(name, 0.0 if (values[np.isfinite(values)] >= 0.0).all() else -1.0, 1.0)
-            for name, values in zip(x_d.names, x_d.values.T, strict=True)
-        )
+        return _ranges(x_d.names, x_d.values)
     for dof in dofs:
         if dof.name not in x_d.names:
             raise UserError(f"{source}: x_d has no {dof.name}, only: {', '.join(x_d.names)}")
     return tuple(dofs)
+
+
+def _ranges(names: Sequence[str], X: Floats) -> tuple[Dof, ...]:
+    """DOFs that are one-sided where the labels never are negative."""
+    return tuple(
+        Dof(name, 0.0 if (values[np.isfinite(values)] >= 0.0).all() else -1.0, 1.0)
+        for name, values in zip(names, X.T, strict=True)
+    )

@@ -3,8 +3,9 @@
 import numpy as np
 
 from emghand.dofs import Dof
-from emghand.evaluate.results import Source, make_result
+from emghand.evaluate.results import make_result
 from emghand.evaluate.ticks import Ticks
+from emghand.storage.recording import Source
 
 RATE = 62.5
 TICK_NS = 16_000_000
@@ -42,7 +43,7 @@ def make(name="a", digest="d1", scheme="given", **options):
     """Result of made-up ticks."""
     return make_result(
         make_ticks(**options),
-        [Source("bags/test", digest, "p01/s01", "p01", "2026-01-31")],
+        [Source("bags/test", digest, "p01", "s01", "2026-01-31")],
         kind="model",
         name=name,
         scheme=scheme,
