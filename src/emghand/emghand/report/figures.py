@@ -1,31 +1,64 @@
-"""Figures of runs. Colours are those of Okabe and Ito, safe for colour-blind readers."""
+"""Figures as files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
-from emghand.storage.recording import Period, PeriodKind
+from emghand.report import style
+from emghand.report.tracking import Column, spans_of_periods, tracking_figure
+from emghand.storage.files import write_file
+from emghand.storage.recording import Period
 
-DESIRED = "#222222"
-DECODED = "#0072B2"
-SHADE = "#E69F00"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise UserError("figures need matplotlib: pip install matplotlib") from error
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+def check_output(path: str | Path, *, replace: bool = False) -> str:
+    """Format of the file a figure is to be written to; asked before the work is done.
 
-    return plt
+    Raises
+    ------
+    UserError
+        When the format is unknown, the file exists and must not be replaced, or there is no
+        matplotlib.
+    """
+    kind = Path(path).suffix.removeprefix(".").lower()
+    if kind not in style.FORMATS:
+        raise UserError(f"{path}: name the figure .png, .svg or .pdf")
+    if not replace and Path(path).exists():
+        raise UserError(f"{path}: exists already; choose another name, or --replace")
+    with style.drawing():
+        return kind
+
+
+def save_figure(
+    figure: Figure, path: str | Path, *, dpi: int = style.DPI, replace: bool = False
+) -> None:
+    """Write a figure; the suffix of the path chooses the format.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : path
+        Ends in ``.png``, ``.svg`` or ``.pdf``.
+    dpi : int
+        Dots per inch of a PNG.
+    replace : bool
+        Whether a file of that name may be replaced.
+
+    Raises
+    ------
+    UserError
+        When the format is unknown, or the file exists or cannot be written.
+    """
+    kind = check_output(path, replace=replace)
+    write_file(path, style.render(figure, kind, dpi), replace=replace)
 
 
 def plot_tracking(
@@ -46,7 +79,8 @@ def plot_tracking(
     Parameters
     ----------
     path : path
-        File to write; the suffix chooses the format (png, svg, pdf).
+        File to write; the suffix chooses the format (png, svg, pdf). A file of that name is
+        replaced.
     seconds : ndarray, shape (n,)
         Time axis [s].
     x_d, estimate : ndarray, shape (n, n_dofs)
@@ -58,71 +92,15 @@ def plot_tracking(
     notes : mapping, optional
         Text shown at the right of a DOF's row, by name.
     periods : sequence of Period
-        Movements are shaded and named where given; `start_ns` is the time of 0 s.
+        Movements are named where given; `start_ns` is the time of 0 s.
+    title : str
 
     Raises
     ------
     UserError
         When matplotlib is missing or the file cannot be written.
     """
-    plt = _pyplot()
-    figure, axes = plt.subplots(
-        len(dofs), 1, sharex=True, squeeze=False, figsize=(10, 0.9 + 1.0 * len(dofs))
-    )
-    for row, (axis, dof) in enumerate(zip(axes[:, 0], dofs, strict=True)):
-        _shade_movements(axis, periods, start_ns, seconds, names=row == 0)
-        axis.axhline(0.0, color="0.8", linewidth=0.8, zorder=0)
-        axis.plot(seconds, x_d[:, row], color=DESIRED, linewidth=1.2, label="x_d")
-        axis.plot(seconds, estimate[:, row], color=DECODED, linewidth=1.4, label=label)
-        axis.set_ylabel(dof.replace("_", "\n"), rotation=0, ha="right", va="center")
-        axis.set_ylim(-1.15, 1.15)
-        axis.set_yticks([-1, 0, 1])
-        axis.spines[["top", "right"]].set_visible(False)
-        if notes and dof in notes:
-            axis.text(
-                1.01, 0.5, notes[dof], transform=axis.transAxes, va="center", fontsize="small"
-            )
-    axes[-1, 0].set_xlabel("time [s]")
-    axes[-1, 0].set_xlim(float(seconds[0]), float(seconds[-1]))
-    figure.supylabel("normalised position: 0 rest, ±1 full range", fontsize="medium")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.tight_layout(rect=(0.0, 0.0, 1.0, 0.95))
-    figure.text(0.02, 0.985, title or f"x_d against {label}", va="top", fontsize="large")
-    figure.legend(handles, labels, loc="upper right", ncols=2, frameon=False)
-    figure.align_ylabels(axes[:, 0])
-    try:
-        figure.savefig(path, dpi=130)
-    except OSError as error:
-        raise UserError(f"cannot write the figure {path}: {error}") from error
-    finally:
-        plt.close(figure)
-
-
-def _shade_movements(
-    axis: Any,
-    periods: Sequence[Period],
-    start_ns: int,
-    seconds: NDArray[np.float64],
-    *,
-    names: bool,
-) -> None:
-    begin: Period | None = None
-    for period in periods:
-        moving = period.kind in (PeriodKind.MOVE, PeriodKind.HOLD)
-        if begin is not None and (not moving or period.trial != begin.trial):
-            left, right = ((p.stamp_ns - start_ns) / 1e9 for p in (begin, period))
-            if right > seconds[0] and left < seconds[-1]:
-                axis.axvspan(left, right, color=SHADE, alpha=0.13, linewidth=0)
-                if names:
-                    axis.text(
-                        (left + right) / 2,
-                        1.22,
-                        begin.movement.replace("_", " "),
-                        ha="center",
-                        va="bottom",
-                        fontsize="x-small",
-                        clip_on=False,
-                    )
-            begin = None
-        if moving and begin is None:
-            begin = period
+    movements = spans_of_periods(periods, start_ns)
+    column = Column("", tuple(dofs), seconds, x_d, {label: estimate}, movements)
+    figure = tracking_figure([column], notes=notes, title=title or f"x_d against {label}")
+    save_figure(figure, path, dpi=180, replace=True)
