@@ -52,6 +52,7 @@ OPTIONAL = {
         "rclpy",
         "std_msgs",
         "std_srvs",
+        "torch",
     }
 }
 
