@@ -278,6 +278,22 @@ class Session:
         write_file(self.path / MANIFEST, text.encode(), replace=replace)
 
 
+def sitting_of(path: str | Path) -> dict[str, str]:
+    """Subject, session and date of a bag that lies in a session; empty texts elsewhere."""
+    for folder in Path(path).resolve().parents[:3]:
+        if (folder / MANIFEST).is_file():
+            try:
+                manifest = Session.open(folder).manifest
+            except UserError:
+                break  # the bag is whole, whatever became of the manifest
+            return {
+                "subject": str(manifest["subject"]),
+                "session": folder.name,
+                "date": str(manifest.get("created", ""))[:10],
+            }
+    return {"subject": "", "session": "", "date": ""}
+
+
 def _describe(path: Path) -> dict[str, Any]:
     return {"sha256": sha256(path), "bytes": path.stat().st_size, "added": _now()}
 

@@ -19,6 +19,8 @@ from emghand.storage.recording import (
     Stream,
     recording_digest,
 )
+from emghand.storage.repairs import KEPT, REPAIRED, Repair, RepairLog
+from emghand.storage.sessions import sitting_of
 
 EMG_TYPE = "emghand_interfaces/msg/EmgFrame"
 INFO_TYPE = "emghand_interfaces/msg/EmgInfo"
@@ -65,6 +67,7 @@ def read_recording(
         messages: dict[str, list[Any]] = {name: [] for name in names.values()}
         for raw in reader.messages([n for n in names.values() if n in reader.topics]):
             messages[raw.topic].append(reader.decode(raw))
+        damaged = reader.damaged
     parts = split_streams(str(path), messages[names["emg/info"]], messages[names["emg/raw"]])
     info, blocks = _choose(str(path), parts, stream)
     x_d = _series(messages[names["task/x_d"]], 0.0) or _series(messages[names["glove/dof"]], 0.0)
@@ -78,7 +81,24 @@ def read_recording(
         out_x_hat=_series(messages[names["decoder/out_x_hat"]], np.nan),
         periods=periods,
         digest=recording_digest(info, blocks, x_d, periods),
+        repairs=_repairs(str(path), damaged, blocks),
+        **sitting_of(path),
     )
+
+
+def _repairs(source: str, damaged: bool, blocks: Sequence[Block]) -> tuple[Repair, ...]:
+    log = RepairLog()
+    text = "the bag has no proper end; read as far as it goes"
+    log.add(source, "cut_short", REPAIRED, text, count=int(damaged), unit="file end")
+    expected = [b.first_sample + len(b.samples) for b in blocks[:-1]]
+    missing = np.array([b.first_sample for b in blocks[1:]], np.int64) - np.array(
+        expected, np.int64
+    )
+    gaps = np.flatnonzero(missing > 0)
+    text = "samples are missing before these; they stay a gap of the sample counter"
+    places = [blocks[i + 1].first_sample for i in gaps.tolist()]
+    log.add(source, "dropped", KEPT, text, places, "sample", count=int(missing[gaps].sum()))
+    return log.repairs
 
 
 def _namespace(reader: BagReader, namespace: str | None) -> str:

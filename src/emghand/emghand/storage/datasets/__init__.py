@@ -4,6 +4,7 @@ from emghand.storage.datasets.any import FORMATS, read_any
 from emghand.storage.datasets.common import default_block_size
 from emghand.storage.datasets.glove_map import GloveMap, db8_glove_map, read_glove_map
 from emghand.storage.datasets.jhu import is_camera_glitch, read_jhu
+from emghand.storage.datasets.mapped import read_mapped
 from emghand.storage.datasets.myo_wrist import read_myo_wrist
 from emghand.storage.datasets.ninapro import read_ninapro
 from emghand.storage.datasets.npz import read_npz, save_npz
@@ -21,6 +22,7 @@ __all__ = [
     "read_csv",
     "read_glove_map",
     "read_jhu",
+    "read_mapped",
     "read_myo_wrist",
     "read_ninapro",
     "read_npz",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from emghand.errors import UserError
 from emghand.storage.datasets.jhu import GRID_RATE, read_jhu
+from emghand.storage.datasets.mapped import read_mapped
 from emghand.storage.datasets.myo_wrist import read_myo_wrist
 from emghand.storage.datasets.ninapro import is_ninapro_name, read_ninapro
 from emghand.storage.datasets.npz import read_npz
@@ -62,6 +63,8 @@ def read_any(
         recording = read_npz(path, block_size, strict=strict)
     elif kind == "csv":
         recording = read_csv(path, rate, unit, block_size=block_size, strict=strict)
+    elif kind == "map":
+        recording = read_mapped(path, rate=rate, block_size=block_size, strict=strict)
     elif kind == "ninapro":
         recording = read_ninapro(path, block_size=block_size, strict=strict)
     elif kind == "jhu":

@@ -184,6 +184,21 @@ def parse_table(
     return _keep_whole_rows(path, log, names, split, width)
 
 
+def row_widths(path: Path, delimiter: str, skip_lines: int) -> list[int]:
+    """Cells of each of the first lines that hold something, up to 1000.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
+    text = read_bytes(path, RepairLog()).decode("utf-8-sig", errors="replace")
+    lines = [line for line in _LINE_END.split(text)[skip_lines:] if line.strip()][:1000]
+    if not lines:
+        raise UserError(f"{path}: is empty")
+    return [len(_cells(line, delimiter)) for line in lines]
+
+
 def _few_bare(text: str) -> list[re.Match[str]]:
     # Line numbers are looked up one by one; a file of nothing but bare CRs has no lines to name.
     found = []
