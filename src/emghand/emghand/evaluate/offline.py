@@ -69,7 +69,7 @@ def evaluate(
     return Evaluation(
         **{s: score_case(ticks.case(s), ticks.names) for s in SIGNALS},
         lag_s=model.lag_s,
-        ticks=int(np.isfinite(ticks.x_d).all(axis=1).sum()),
+        ticks=int(ticks.labelled("x_hat").sum()),
         faults=faults,
     )
 

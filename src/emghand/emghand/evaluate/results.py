@@ -339,8 +339,8 @@ def parts(
 def _scored(
     ticks: Ticks, sources: Sequence[Source], folds: Sequence[Fold], metrics: Sequence[str]
 ) -> dict[str, Any]:
-    known = np.isfinite(ticks.x_d).all(axis=1)
-    both = known & np.isfinite(ticks.x_d_before).all(axis=1)
+    known = ticks.labelled("x_hat")
+    both = known & ticks.labelled("x_hat_compensated")
     latency = ("latency",)
     return {
         "metrics": tuple(metrics),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import math
@@ -92,7 +93,7 @@ class Ticks:
         """Names of the DOFs."""
         return dof_names(self.dofs)
 
-    @property
+    @functools.cached_property
     def run(self) -> Ints:
         """Changes wherever a tick does not follow on the one before, shape (m,)."""
         step = np.diff(self.stamps_ns) * 1e-9 * self.tick_rate
@@ -121,8 +122,7 @@ class Ticks:
         """
         if signal not in SIGNALS:
             raise UserError(f"signal {signal!r}: unknown, choose from: {', '.join(SIGNALS)}")
-        target = self.x_d_before if signal.endswith("_compensated") else self.x_d
-        known = np.isfinite(target).all(axis=1)
+        known, target = self.labelled(signal), self._target(signal)
         estimate, rest = self.x_hat, np.zeros(len(self.dofs))
         if signal.startswith("out_x_hat"):
             low, high = (np.array([getattr(d, k) for d in self.dofs]) for k in ("low", "high"))
@@ -138,6 +138,10 @@ class Ticks:
             self.run[chosen],
             self.tick_rate,
         )
+
+    def labelled(self, signal: str) -> Bools:
+        """Whether there is something to score the signal against, shape (m,)."""
+        return np.asarray(np.isfinite(self._target(signal)).all(axis=1))
 
     def scores(self, metrics: Sequence[str], keep: Bools | None = None) -> Scored:
         """Measures of every signal, over all ticks or those of `keep`, shape (m,)."""
@@ -169,6 +173,9 @@ class Ticks:
                 np.lib.format.write_array(member, values, (1, 0), allow_pickle=False)
                 archive.writestr(zipfile.ZipInfo(f"{name}.npy", _DATE), member.getvalue())
         return buffer.getvalue()
+
+    def _target(self, signal: str) -> Floats:
+        return self.x_d_before if signal.endswith("_compensated") else self.x_d
 
     @classmethod
     def from_bytes(cls, header: Mapping[str, Any], data: bytes) -> Ticks:
