@@ -168,6 +168,7 @@ def test_settings_or_models_that_do_not_fit_leave_the_old_ones_in_force(model, f
 
 def test_estimates_of_a_decoder_that_integrates_are_not_integrated_again(model, monkeypatch):
     monkeypatch.setattr(model.decoder, "differential", True)
+    monkeypatch.setattr(model.decoder, "tick_rate", model.tick_rate)
     with pytest.raises(SettingsError, match="integrates velocities itself"):
         DecoderPipeline(model, OutputSettings(mode=("velocity",)))
     DecoderPipeline(model, OutputSettings())
