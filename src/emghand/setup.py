@@ -21,7 +21,7 @@ setup(
         "scipy",
         "zstandard",
     ],
-    extras_require={"plot": ["matplotlib"]},
+    extras_require={"plot": ["matplotlib"], "torch": ["torch"]},
     zip_safe=True,
     maintainer="emghand maintainers",
     maintainer_email="emghand@example.org",
