@@ -271,6 +271,8 @@ def _read_members(data: bytes) -> tuple[dict[str, Any], dict[str, Floats]]:
                     raise UserError(f"not a model file: unexpected member {info.filename[:80]!r}")
                 if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
                     raise UserError("not a model file: members must be neither packed nor locked")
+                if info.compress_size != info.file_size:
+                    raise UserError("damaged: a member states two sizes")
             if sum(i.file_size for i in infos) > len(data):
                 raise UserError("damaged: members are larger than the file")
             if archive.getinfo("model.json").file_size > MAX_JSON_BYTES:
