@@ -24,7 +24,11 @@ setup(
         "threadpoolctl",
         "zstandard",
     ],
-    extras_require={"dask": ["dask", "distributed"], "plot": ["matplotlib"]},
+    extras_require={
+        "dask": ["dask", "distributed"],
+        "plot": ["matplotlib"],
+        "torch": ["torch"],
+    },
     zip_safe=True,
     maintainer="emghand maintainers",
     maintainer_email="emghand@example.org",

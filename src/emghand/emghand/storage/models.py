@@ -46,6 +46,10 @@ _MEMBER = re.compile(r"arrays/[a-z0-9_.]{1,80}\.npy")
 _HEADER = re.compile(
     rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \((\d{1,9},|\d{1,9}, \d{1,9})\), \} *\n"
 )
+_SETTINGS = {
+    *("kind", "params", "dofs", "features", "n_channels", "rate", "channel_names", "unit"),
+    *("output", "lag_s", "encoder"),
+}
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 Floats = NDArray[np.float64]
@@ -85,6 +89,10 @@ class Model:
     code_version : str
     encoder : Encoder, optional
         Between the normaliser and the decoder.
+    stored : tuple of str
+        Of a model from a file: its settings as they are understood, and as the file holds them.
+        While the former are in force, the latter count for its id: settings that later versions
+        added do not change it.
 
     Raises
     ------
@@ -107,6 +115,7 @@ class Model:
     created: str = ""
     code_version: str = ""
     encoder: Encoder | None = None
+    stored: tuple[str, str] = field(default=("", ""), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = dof_names(self.dofs)
@@ -147,11 +156,15 @@ class Model:
     @functools.cached_property
     def model_id(self) -> str:
         """SHA-256 of the arrays and settings, hexadecimal."""
-        digest = hashlib.sha256(to_json(_settings(self)).encode())
+        digest = hashlib.sha256(self._settings_text().encode())
         for name, value in sorted(_arrays(self).items()):
             digest.update(f"{name}{value.shape}".encode())
             digest.update(value.astype("<f8").tobytes())
         return digest.hexdigest()
+
+    def _settings_text(self) -> str:
+        now = to_json(_settings(self))
+        return self.stored[1] if now == self.stored[0] else now
 
 
 def save_model(model: Model, path: str | Path, *, replace: bool = False) -> None:
@@ -167,7 +180,7 @@ def save_model(model: Model, path: str | Path, *, replace: bool = False) -> None
         "format": FORMAT,
         "version": VERSION,
         "model_id": model.model_id,
-        "settings": _settings(model),
+        "settings": json.loads(model._settings_text()),
         "training_hash": model.training_hash,
         "scores": dict(model.scores),
         "created": model.created,
@@ -267,6 +280,8 @@ def _read_members(data: bytes) -> tuple[dict[str, Any], dict[str, Floats]]:
                     raise UserError(f"not a model file: unexpected member {info.filename[:80]!r}")
                 if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
                     raise UserError("not a model file: members must be neither packed nor locked")
+                if info.compress_size != info.file_size:
+                    raise UserError("damaged: a member states two sizes")
             if sum(i.file_size for i in infos) > len(data):
                 raise UserError("damaged: members are larger than the file")
             if archive.getinfo("model.json").file_size > MAX_JSON_BYTES:
@@ -328,10 +343,13 @@ def _build(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Model:
         parts[part][key] = value
     try:
         settings = document["settings"]
+        unknown = set(settings) - _SETTINGS
+        if unknown:
+            raise UserError(f"damaged: unknown setting {min(unknown)[:80]!r}")
         decoder = decoder_class(str(settings["kind"])).from_arrays(
             dict(settings["params"]), parts["decoder"]
         )
-        return Model(
+        model = Model(
             decoder=decoder,
             normaliser=Normaliser.from_arrays(parts["normaliser"]),
             dofs=tuple(
@@ -350,6 +368,8 @@ def _build(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Model:
             code_version=str(document["code_version"]),
             encoder=_encoder(document, parts["encoder"]),
         )
+        stored = (to_json(_settings(model)), to_json(settings))
+        return dataclasses.replace(model, stored=stored)
     except SettingsError as error:
         raise UserError(f"its settings do not fit this version: {error}") from error
     except (KeyError, TypeError, AttributeError, OverflowError) as error:

@@ -3,6 +3,7 @@
 from emghand.training.alignment import find_lag, shifted
 from emghand.training.dataset import Dataset, dataset_from_recording, join
 from emghand.training.fitting import Fitted, TrainSettings, fit, train
+from emghand.training.unlabelled import unlabelled_features
 
 __all__ = [
     "Dataset",
@@ -14,4 +15,5 @@ __all__ = [
     "join",
     "shifted",
     "train",
+    "unlabelled_features",
 ]

@@ -81,7 +81,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, decoder):
     loaded = load_model(tmp_path / "m.emgmodel")
     assert loaded.model_id == model.model_id
     for item in dataclasses.fields(Model):
-        if item.name not in ("decoder", "normaliser"):
+        if item.compare and item.name not in ("decoder", "normaliser"):
             assert getattr(loaded, item.name) == getattr(model, item.name)
     assert loaded.decoder.get_params() == model.decoder.get_params()
     Z = np.random.default_rng(1).normal(size=(50, 4))

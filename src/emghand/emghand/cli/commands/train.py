@@ -8,6 +8,8 @@ computed during the recording, so that it can run the model.
     emghand train sessions/s01 --decoder ridge --delays 6 12
     emghand train sessions/s01 --bags collect collect_2 --output s01.emgmodel
     emghand train recording.npz --until 70% --output first.emgmodel
+    emghand train sessions/s01 --decoder lstm --encoder linear --encoder-size 6
+    emghand train sessions/s02 --encoder nonlinear --encoder-data sessions/s01/bags/control
     emghand train sessions/s01 --set transform=sqrt --set bad_channels=[ch3]
     emghand train sessions/s01 --actions map.yaml
 """
@@ -56,6 +58,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="largest lag between labels and features to look for; 0: do not align",
     )
     parser.add_argument(
+        "--encoder", default="none", help="between features and decoder: none, linear, nonlinear"
+    )
+    parser.add_argument(
+        "--encoder-size",
+        type=int,
+        default=8,
+        metavar="N",
+        help="numbers that the encoder makes of the features (default: 8)",
+    )
+    parser.add_argument(
+        "--encoder-data",
+        nargs="+",
+        default=[],
+        metavar="RECORDING",
+        help="recordings, with labels or not, from which the encoder learns as well",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -92,7 +111,14 @@ def run(args: argparse.Namespace) -> int:
     from emghand.storage.files import write_file
     from emghand.storage.models import EXTENSION, save_model
     from emghand.storage.sessions import MANIFEST, Session
-    from emghand.training import TrainSettings, dataset_from_recording, fit, join, train
+    from emghand.training import (
+        TrainSettings,
+        dataset_from_recording,
+        fit,
+        join,
+        train,
+        unlabelled_features,
+    )
 
     source = Path(args.source).expanduser()
     if not source.exists():
@@ -100,7 +126,16 @@ def run(args: argparse.Namespace) -> int:
     session = Session.open(source) if (source / MANIFEST).exists() else None
     if session is None and not args.output:
         raise UserError(f"{source}: is no session, name the model file with --output")
-    settings = TrainSettings(args.decoder, tuple(args.delays), args.baseline, args.max_lag)
+    settings = TrainSettings(
+        args.decoder,
+        tuple(args.delays),
+        args.baseline,
+        args.max_lag,
+        encoder=args.encoder,
+        encoder_size=args.encoder_size,
+    )
+    if args.encoder_data and settings.encoder == "none":
+        raise UserError("--encoder-data: name the encoder with --encoder")
     paths = [source] if session is None else _bags(session, args.bags or ())
     features = _features(paths, args.feature_config, args.set)
     recordings = [_recording(p, args.until if session is None else "100%") for p in paths]
@@ -108,7 +143,11 @@ def run(args: argparse.Namespace) -> int:
     action_map = load_action_map(args.actions) if args.actions else None
     if action_map is not None:
         dataset = action_map.apply(dataset)
-    validation = leave_one_repetition_out(dataset, lambda part: fit(part, settings))
+    unlabelled = None
+    if args.encoder_data:
+        more = [_recording(Path(p), "100%") for p in args.encoder_data]
+        unlabelled = unlabelled_features(more, dataset)
+    validation = leave_one_repetition_out(dataset, lambda part: fit(part, settings, unlabelled))
     scores = {
         "validation": "leave one repetition out",
         "compensated": validation.compensated.as_dict(),
@@ -117,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
     }
     if action_map is not None:
         scores["actions"] = action_map.as_dict()
-    model = train(dataset, settings, scores=scores)
+    model = train(dataset, settings, scores=scores, unlabelled=unlabelled)
     if args.output or session is None:
         path = Path(args.output)
     else:
