@@ -81,7 +81,7 @@ def read_session(path: Path) -> Session:
     """Examples of one session."""
     recording = read_any(path)
     data = dataset_from_recording(recording, HUDGINS)
-    names = [name for name, _, _ in GESTURES]
+    names = [gesture.name for gesture in GESTURES]
     gesture = np.array([names.index(m) if m else 0 for m in data.movement.tolist()])
     # The files follow each other with a gap; each starts with a rest.
     times = data.stamps_ns * 1e-9
