@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from emghand.dofs import Dof
+from emghand.settings import from_mapping
 from emghand.simulate import SyntheticSettings
 from emghand.tasks.movements import Movement, MovementSet
 
@@ -90,4 +91,4 @@ def simulated_person(
         Other settings of `SyntheticSettings`.
     """
     values: dict[str, Any] = {"seed": seed, "run": run, "dofs": tuple(actions), "muscles": MUSCLES}
-    return SyntheticSettings(**(values | changes))
+    return from_mapping(SyntheticSettings, values | changes)

@@ -19,6 +19,7 @@ from emghand.decoders.registry import decoder_class
 from emghand.errors import UserError
 from emghand.settings import from_mapping
 from emghand.signal.settings import FeatureSettings
+from emghand.simulate import SyntheticSettings
 from emghand.sweep.sources import (
     feature_settings,
     recorded_dataset,
@@ -59,7 +60,7 @@ def _dataset(settings: Mapping[str, Any], paths: Sequence[str], run: int) -> Dat
     actions = person["dofs"]
     movements = unseen_set(actions) if run else screening_set(actions)
     return simulated_dataset(
-        movements, simulated_person(**(person | {"run": run})), settings["features"]
+        movements, from_mapping(SyntheticSettings, {**person, "run": run}), settings["features"]
     )
 
 
@@ -327,7 +328,7 @@ def simulated_subject(
     for name in ("run", "dofs"):
         if name in person:
             raise UserError(f"simulate: {name} is set by the screening itself")
-    settings = simulated_person(actions=actions, **_tuples(person))
+    settings = simulated_person(actions=actions, **person)
     return Subject(
         name=f"person {seed}",
         features=from_mapping(FeatureSettings, features or {}),
@@ -366,7 +367,3 @@ def recorded_subject(
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -111,12 +111,12 @@ def _tuning(rng: np.random.Generator, n_dofs: int) -> Floats:
 def _shared(rng: np.random.Generator, n_actions: int, n_muscles: int) -> Floats:
     """Actions over muscles that they share: few muscles each, and each action like another one.
 
-    How alike is drawn evenly from nothing to nearly the same, so that some pairs are easy and some
-    are hard to tell apart; how strong an action is varies as well.
+    How alike is drawn from nothing to nearly the same, so that some pairs are easy and some are
+    hard to tell apart; how strong an action is varies as well.
     """
     patterns = rng.dirichlet(np.full(n_muscles, _SPARSENESS), n_actions)
     for i in range(1, n_actions):
-        alike = rng.uniform(0.0, _MOST_ALIKE)
+        alike = _MOST_ALIKE * np.sqrt(rng.uniform())
         patterns[i] = alike * patterns[rng.integers(i)] + (1 - alike) * patterns[i]
     strength = np.exp(rng.normal(0.0, 0.3, n_actions))
     patterns *= (strength / np.linalg.norm(patterns, axis=1))[:, None]
