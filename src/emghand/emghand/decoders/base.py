@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emghand.control.filters import Velocity
 from emghand.decoders.delays import DelayLine, same_segment, stack_delays
 from emghand.errors import UserError
 
@@ -22,15 +23,31 @@ LARGEST = 1e30
 """Bound of every learned number and every feature: with it no estimate overflows."""
 
 
+class Carrier(Protocol):
+    """What is carried from tick to tick: a delay line, an integrator, the state of a filter."""
+
+    def reset(self) -> None:
+        """Forget the past."""
+        ...
+
+    def state(self) -> Arrays:
+        """Copies of everything carried; the names are unique within a decoder."""
+        ...
+
+    def set_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned."""
+        ...
+
+
 class Decoder(ABC):
     """A decoder follows scikit-learn, and adds streaming: `reset` and `step`.
 
     A decoder is one module of `emghand.decoders` with the name of its kind and with a constant
     ``DECODER`` that holds the class. The class keeps its constructor arguments under their own
-    names, lists the arrays it learns in `learned`, and implements `_fit`, `_estimate` and, when it
-    carries more than the delayed features from tick to tick, the state methods. Where the arrays
-    depend on the parameters it overrides `_shapes`; where shape and finiteness are not enough for
-    an array to be safe (indices, say) it extends `_check_learned`.
+    names, lists the arrays it learns in `learned`, and implements `_fit` and `_estimate`. What it
+    carries from tick to tick beside the delayed features it appends to `_carried` in `_prepare`.
+    Where the arrays depend on the parameters it overrides `_shapes`; where shape and finiteness are
+    not enough for an array to be safe (indices, say) it extends `_check_learned`.
 
     Parameters
     ----------
@@ -47,7 +64,16 @@ class Decoder(ABC):
     have an axis ``d``, and one an axis ``f``. At most 2 axes: the model file holds no more.
     """
     differential: bool = False
-    """Whether it estimates velocities and integrates them itself."""
+    """Whether it estimates velocities and integrates them itself.
+
+    A decoder that can do both has constructor arguments `differential`, `low`, `high` and
+    `tick_rate`; learning velocities and the bounded integration are done here.
+    """
+    low: tuple[float, ...] = (-1.0,)
+    high: tuple[float, ...] = (1.0,)
+    """Range of the DOFs; one value, or one per DOF."""
+    tick_rate: float = 0.0
+    """Ticks per second [Hz]."""
     sequential: ClassVar[bool] = False
     """Whether `_fit` also gets the rows that are not to be learned from, with NaN as target: they
     are the past of the others."""
@@ -57,6 +83,8 @@ class Decoder(ABC):
         self.n_features_ = 0
         self.n_dofs_ = 0
         self._line = DelayLine(0, ())
+        self._integrator: Velocity | None = None
+        self._carried: list[Carrier] = [self._line]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments by name; `deep` is there for scikit-learn."""
@@ -124,6 +152,11 @@ class Decoder(ABC):
                 raise UserError(f"{self.kind} decoder: {name} must have {m} entries")
         if not (np.abs(Z) < LARGEST).all() or not np.isfinite(X[kept]).all():
             raise UserError(f"{self.kind} decoder: training data hold values that are not finite")
+        if self.differential:
+            # Of a row without a predecessor nobody knows the velocity.
+            rate = self._number("tick_rate", low=1e-3)
+            X = np.diff(X, axis=0, prepend=X[:1]) * rate
+            kept = kept & np.concatenate([[False], kept[:-1] & same_segment(runs)])
         if kept.sum() < 2:
             raise UserError(f"{self.kind} decoder: needs at least 2 examples")
         self.n_features_, self.n_dofs_ = Z.shape[1], X.shape[1]
@@ -168,7 +201,8 @@ class Decoder(ABC):
 
     def reset(self) -> None:
         """Forget the past: the next tick is taken as if it had always been so."""
-        self._line.reset()
+        for part in self._carried:
+            part.reset()
 
     def step(self, z: Floats) -> Floats:
         """Estimate of one tick.
@@ -183,11 +217,12 @@ class Decoder(ABC):
         ndarray, shape (n_dofs,)
             `x_hat`.
         """
-        return self._estimate(self._line.push(z))
+        x = self._estimate(self._line.push(z))
+        return x if self._integrator is None else self._integrator.step(x).copy()
 
     def state(self) -> Arrays:
         """Everything carried from tick to tick, as copies."""
-        return self._line.state()
+        return {key: value for part in self._carried for key, value in part.state().items()}
 
     def set_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned.
@@ -201,7 +236,8 @@ class Decoder(ABC):
         for key, value in own.items():
             if key not in state or np.shape(state[key]) != value.shape:
                 raise UserError(f"state of the {self.kind} decoder: {key} is missing or of no fit")
-        self._line.set_state(state)
+        for part in self._carried:
+            part.set_state(state)
 
     def to_arrays(self) -> Arrays:
         """Learned arrays by name."""
@@ -266,8 +302,53 @@ class Decoder(ABC):
         return self.learned
 
     def _prepare(self) -> None:
-        """Get ready to step; called when the learned arrays are complete."""
+        """Get ready to step; called when the learned arrays are complete.
+
+        A decoder appends to `_carried` what it carries from tick to tick.
+        """
         self._line = DelayLine(self.n_features_, self.delays)
+        self._integrator = None
+        self._carried = [self._line]
+        if self.differential:
+            rate = self._number("tick_rate", low=1e-3)
+            low, high = self._ranges()
+            self._integrator = Velocity(np.ones(self.n_dofs_), low, high, rate)
+            self._carried.append(self._integrator)
+
+    def _ranges(self) -> tuple[Floats, Floats]:
+        """`low` and `high` of every DOF, each shape (n_dofs,)."""
+        shape = (self.n_dofs_,)
+        try:
+            low = np.broadcast_to(np.array(self.low, dtype=np.float64), shape)
+            high = np.broadcast_to(np.array(self.high, dtype=np.float64), shape)
+        except (ValueError, TypeError):
+            raise UserError(
+                f"{self.kind} decoder: low and high must hold 1 or {self.n_dofs_} numbers"
+            ) from None
+        if not (np.isfinite(low) & np.isfinite(high) & (low <= 0.0) & (high >= 0.0)).all():
+            raise UserError(f"{self.kind} decoder: low must not be above 0, high not below")
+        return low, high
+
+    def _number(
+        self, name: str, *, low: float, high: float = LARGEST, whole: bool = False
+    ) -> float:
+        """Constructor argument `name`, which must be a number from `low` to `high`."""
+        value = getattr(self, name)
+        kinds = int if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+            bound = f"from {low:g}" if high == LARGEST else f"between {low:g} and {high:g}"
+            kind = "whole number" if whole else "number"
+            raise UserError(f"{self.kind} decoder: {name} must be a {kind} {bound}, got {value!r}")
+        return value
+
+    def _choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """Constructor argument `name`, which must be one of `choices`."""
+        value = getattr(self, name)
+        if value not in choices:
+            raise UserError(
+                f"{self.kind} decoder: {name} must be one of {', '.join(choices)}, got {value!r}"
+            )
+        return str(value)
 
     def _check_delays(self) -> int:
         DelayLine(1, self.delays)
