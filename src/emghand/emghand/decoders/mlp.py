@@ -48,6 +48,7 @@ class MlpDecoder(Decoder):
 
     kind = "mlp"
     learned: ClassVar[dict[str, str]] = {}
+    sequential = True
 
     def __init__(
         self,
