@@ -59,7 +59,7 @@ class LstmDecoder(Decoder):
     def __init__(
         self,
         delays: tuple[int, ...] = (),
-        hidden: tuple[int, ...] = (48,),
+        hidden: tuple[int, ...] = (64,),
         members: int = 4,
         feedback: bool = False,
         rollouts: int = 3,
@@ -71,8 +71,8 @@ class LstmDecoder(Decoder):
         patience: int = 10,
         batch: int = 256,
         learning_rate: float = 0.002,
-        weight_decay: float = 0.01,
-        dropout: float = 0.2,
+        weight_decay: float = 0.1,
+        dropout: float = 0.5,
         noise: float = 0.0,
         seed: int = 0,
     ) -> None:

@@ -11,6 +11,9 @@ from emghand.networks.fitting import Course, fit_committee
 from emghand.networks.layers import Layer, check_sizes
 from emghand.networks.recipe import Recipe
 
+DELAYS = (6, 12, 18, 24, 30, 36)
+"""Default delays [ticks]: a tenth to six tenths of a second at about 60 ticks a second."""
+
 
 class MlpDecoder(Decoder):
     """Multi-layer perceptrons: rectified linear layers and a linear one.
@@ -52,7 +55,7 @@ class MlpDecoder(Decoder):
 
     def __init__(
         self,
-        delays: tuple[int, ...] = (),
+        delays: tuple[int, ...] = DELAYS,
         hidden: tuple[int, ...] = (128, 128),
         members: int = 4,
         feedback: bool = False,
@@ -66,7 +69,7 @@ class MlpDecoder(Decoder):
         batch: int = 256,
         learning_rate: float = 0.002,
         weight_decay: float = 0.01,
-        dropout: float = 0.2,
+        dropout: float = 0.4,
         noise: float = 0.0,
         seed: int = 0,
     ) -> None:
