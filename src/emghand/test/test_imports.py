@@ -8,7 +8,7 @@ from pathlib import Path
 import emghand
 
 IMPORT_EVERYTHING = """
-import importlib, pkgutil, sys
+import importlib, importlib.util, pkgutil, sys
 
 class NoRos:
     def find_spec(self, name, path=None, target=None):
@@ -28,7 +28,11 @@ else:
 
 import emghand
 names = [m.name for m in pkgutil.walk_packages(emghand.__path__, "emghand.")]
+extras = {"emghand.networks.torch_fit": "torch"}
 for name in names:
+    extra = extras.get(name)
+    if extra and not importlib.util.find_spec(extra):
+        continue
     if not name.endswith("__main__"):
         importlib.import_module(name)
 print(len(names))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from emghand.decoders.base import Arrays, Bools, Decoder, Floats, Ints
+from emghand.decoders.base import Bools, Decoder, Floats, Ints
 from emghand.networks.committee import Committee, Design
 from emghand.networks.fitting import Course, fit_committee
 from emghand.networks.layers import Layer, check_sizes
 from emghand.networks.recipe import Recipe
+
+DELAYS = (6, 12, 18, 24, 30, 36)
+"""Default delays [ticks]: a tenth to six tenths of a second at about 60 ticks a second."""
 
 
 class MlpDecoder(Decoder):
@@ -32,6 +32,8 @@ class MlpDecoder(Decoder):
         Rounds of DAgger where it does, see `fit_committee`.
     low, high : sequence of float
         Range of the DOFs, to which estimates are clipped; one value, or one per DOF.
+    differential, tick_rate
+        See `Decoder`: whether velocities are learned, and ticks per second [Hz].
     epochs, patience, batch, learning_rate, weight_decay, dropout, noise, seed
         See `Recipe`.
 
@@ -49,22 +51,25 @@ class MlpDecoder(Decoder):
 
     kind = "mlp"
     learned: ClassVar[dict[str, str]] = {}
+    sequential = True
 
     def __init__(
         self,
-        delays: tuple[int, ...] = (),
+        delays: tuple[int, ...] = DELAYS,
         hidden: tuple[int, ...] = (128, 128),
         members: int = 4,
         feedback: bool = False,
         rollouts: int = 3,
         low: tuple[float, ...] = (-1.0,),
         high: tuple[float, ...] = (1.0,),
+        differential: bool = False,
+        tick_rate: float = 0.0,
         epochs: int = 60,
         patience: int = 10,
         batch: int = 256,
         learning_rate: float = 0.002,
         weight_decay: float = 0.01,
-        dropout: float = 0.2,
+        dropout: float = 0.4,
         noise: float = 0.0,
         seed: int = 0,
     ) -> None:
@@ -75,6 +80,8 @@ class MlpDecoder(Decoder):
         self.rollouts = rollouts
         self.low = low
         self.high = high
+        self.differential = differential
+        self.tick_rate = tick_rate
         self.epochs = epochs
         self.patience = patience
         self.batch = batch
@@ -87,39 +94,27 @@ class MlpDecoder(Decoder):
     def _design(self) -> Design:
         hidden = check_sizes(f"{self.kind} decoder", self.hidden)
         plan = tuple(Layer(size) for size in hidden)
-        return Design(
-            f"{self.kind} decoder", plan, self.members, self.feedback, self.low, self.high
-        )
+        return Design(f"{self.kind} decoder", plan, self.members, self.feedback)
 
     def _shapes(self) -> Mapping[str, str]:
         return self._design().shapes()
 
     def _fit(self, Z: Floats, X: Floats, groups: Ints, follows: Bools) -> None:
         course = Course(Recipe.of(self.get_params()), self.rollouts)
-        arrays = fit_committee(self._design(), course, Z, X, groups, follows)
+        arrays = fit_committee(self._design(), course, self._bounds(), Z, X, groups, follows)
         for name, value in arrays.items():
             setattr(self, name, value)
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._committee = Committee(self._design(), self.to_arrays())
+        self._committee = Committee(self._design(), self._bounds(), self.to_arrays())
+        self._carried.append(self._committee)
+
+    def _bounds(self) -> tuple[Floats, Floats] | None:
+        return None if self.differential else self._ranges()
 
     def _estimate(self, z: Floats) -> Floats:
         return self._committee.step(z)
-
-    def reset(self) -> None:
-        """Forget the past; start from rest."""
-        super().reset()
-        self._committee.reset()
-
-    def state(self) -> Arrays:
-        """Delayed features, and what the networks carry."""
-        return super().state() | self._committee.state()
-
-    def set_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Continue from what `state` returned."""
-        super().set_state(state)
-        self._committee.set_state(state)
 
 
 DECODER = MlpDecoder

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from emghand.decoders.base import Arrays, Bools, Decoder, Floats, Ints
+from emghand.decoders.base import Bools, Decoder, Floats, Ints
 from emghand.errors import UserError
 from emghand.networks.committee import Committee, Design
 from emghand.networks.fitting import Course, fit_committee
@@ -43,6 +40,8 @@ class TcnDecoder(Decoder):
         Rounds of DAgger where it does, see `fit_committee`.
     low, high : sequence of float
         Range of the DOFs, to which estimates are clipped; one value, or one per DOF.
+    differential, tick_rate
+        See `Decoder`: whether velocities are learned, and ticks per second [Hz].
     epochs, patience, batch, learning_rate, weight_decay, dropout, noise, seed
         See `Recipe`.
 
@@ -72,6 +71,8 @@ class TcnDecoder(Decoder):
         rollouts: int = 3,
         low: tuple[float, ...] = (-1.0,),
         high: tuple[float, ...] = (1.0,),
+        differential: bool = False,
+        tick_rate: float = 0.0,
         epochs: int = 60,
         patience: int = 10,
         batch: int = 256,
@@ -89,6 +90,8 @@ class TcnDecoder(Decoder):
         self.rollouts = rollouts
         self.low = low
         self.high = high
+        self.differential = differential
+        self.tick_rate = tick_rate
         self.epochs = epochs
         self.patience = patience
         self.batch = batch
@@ -106,9 +109,7 @@ class TcnDecoder(Decoder):
             Layer(size, delays=tuple(2**i * k for k in range(1, self.kernel)), skip=True)
             for i, size in enumerate(check_sizes(owner, self.hidden))
         )
-        return Design(
-            f"{self.kind} decoder", plan, self.members, self.feedback, self.low, self.high
-        )
+        return Design(f"{self.kind} decoder", plan, self.members, self.feedback)
 
     def _shapes(self) -> Mapping[str, str]:
         return self._design().shapes()
@@ -117,30 +118,20 @@ class TcnDecoder(Decoder):
         course = Course(
             Recipe.of(self.get_params()), self.rollouts, PIECE, past(self._design().plan)
         )
-        arrays = fit_committee(self._design(), course, Z, X, groups, follows)
+        arrays = fit_committee(self._design(), course, self._bounds(), Z, X, groups, follows)
         for name, value in arrays.items():
             setattr(self, name, value)
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._committee = Committee(self._design(), self.to_arrays())
+        self._committee = Committee(self._design(), self._bounds(), self.to_arrays())
+        self._carried.append(self._committee)
+
+    def _bounds(self) -> tuple[Floats, Floats] | None:
+        return None if self.differential else self._ranges()
 
     def _estimate(self, z: Floats) -> Floats:
         return self._committee.step(z)
-
-    def reset(self) -> None:
-        """Forget the past; start from rest."""
-        super().reset()
-        self._committee.reset()
-
-    def state(self) -> Arrays:
-        """Delayed features, and what the networks carry."""
-        return super().state() | self._committee.state()
-
-    def set_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Continue from what `state` returned."""
-        super().set_state(state)
-        self._committee.set_state(state)
 
 
 DECODER = TcnDecoder

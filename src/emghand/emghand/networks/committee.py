@@ -1,4 +1,4 @@
-"""Networks of one plan with what is around them: scaling, clipping, feedback, averaging."""
+"""Networks of one plan with what is around them: scaling, bounds, feedback, averaging."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emghand.decoders.base import LARGEST
 from emghand.errors import UserError
 from emghand.networks.layers import (
     LARGEST_INPUT,
@@ -23,6 +24,7 @@ from emghand.networks.layers import (
 SCALINGS = {"input_mean_": "f", "input_scale_": "f", "output_mean_": "d", "output_scale_": "d"}
 HELD_OUT_ERROR = "held_out_error_"
 MAX_MEMBERS = 16
+Bounds = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,12 @@ class Design:
         Networks whose estimates are averaged; each stops by another repetition.
     feedback : bool
         Whether each network also sees its previous estimate.
-    low, high : sequence of float
-        Range of the DOFs; one value, or one per DOF.
     """
 
     owner: str
     plan: Plan
     members: int
     feedback: bool
-    low: tuple[float, ...]
-    high: tuple[float, ...]
 
     def __post_init__(self) -> None:
         if type(self.members) is not int or not 1 <= self.members <= MAX_MEMBERS:
@@ -73,19 +71,6 @@ class Design:
         """Inputs of each network."""
         return n_features + (n_dofs if self.feedback else 0)
 
-    def ranges(self, n_dofs: int) -> tuple[Floats, Floats]:
-        """Ends of the ranges, each shape (n_dofs,)."""
-        try:
-            low, high = (
-                np.broadcast_to(np.array(ends, dtype=np.float64), (n_dofs,))
-                for ends in (self.low, self.high)
-            )
-        except (ValueError, TypeError):
-            raise UserError(f"{self.owner}: low and high must hold 1 or {n_dofs} numbers") from None
-        if not (np.isfinite(low) & np.isfinite(high) & (low <= 0.0) & (high >= 0.0)).all():
-            raise UserError(f"{self.owner}: low must not be above 0, high not below")
-        return low, high
-
 
 class Committee:
     """A fitted committee, tick by tick.
@@ -93,6 +78,8 @@ class Committee:
     Parameters
     ----------
     design : Design
+    bounds : tuple of ndarray, each shape (n_dofs,), or None
+        Lowest and highest estimates; None: there are none, as of velocities.
     arrays : mapping
         Those named by ``design.shapes()``.
 
@@ -102,20 +89,24 @@ class Committee:
         When the arrays are not those of the design.
     """
 
-    def __init__(self, design: Design, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    def __init__(
+        self, design: Design, bounds: Bounds | None, arrays: Mapping[str, NDArray[np.generic]]
+    ) -> None:
         self._mean, self._scale, self._middle, self._spread = (
             np.asarray(arrays[name], dtype=np.float64) for name in SCALINGS
         )
         if (np.abs(self._spread) < 1.0 / LARGEST_WEIGHT).any():
             raise UserError(f"{design.owner}: array output_scale_ holds values that are no use")
         n_dofs = len(self._middle)
-        self._low, self._high = design.ranges(n_dofs)
+        self._low: Floats
+        self._high: Floats
+        self._low, self._high = bounds or (np.full(n_dofs, -LARGEST), np.full(n_dofs, LARGEST))
         plan, n_inputs = design.complete(n_dofs), design.n_inputs(len(self._mean), n_dofs)
         weights = {name: a for name, a in arrays.items() if name.startswith("layer")}
         checked = check_arrays(design.owner, plan, n_inputs, design.members, weights)
         self._network = Network(plan, n_inputs, design.members, checked)
         self._feedback = design.feedback
-        self._rest = np.tile(np.clip(0.0, self._low, self._high), (design.members, 1))
+        self._rest = np.zeros((design.members, n_dofs))
         self._x = self._rest
 
     def step(self, z: Floats) -> Floats:

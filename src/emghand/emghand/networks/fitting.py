@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
-from emghand.networks.committee import HELD_OUT_ERROR, Committee, Design, standardised
+from emghand.networks.committee import HELD_OUT_ERROR, Bounds, Committee, Design, standardised
 from emghand.networks.layers import Floats
 from emghand.networks.recipe import Recipe, require_torch
 
@@ -37,7 +37,13 @@ class Course:
 
 
 def fit_committee(
-    design: Design, course: Course, Z: Floats, X: Floats, groups: Ints, follows: Bools
+    design: Design,
+    course: Course,
+    bounds: Bounds | None,
+    Z: Floats,
+    X: Floats,
+    groups: Ints,
+    follows: Bools,
 ) -> dict[str, Floats]:
     """Arrays of a committee.
 
@@ -50,6 +56,8 @@ def fit_committee(
     ----------
     design : Design
     course : Course
+    bounds : tuple of ndarray, or None
+        See `Committee`.
     Z : ndarray, shape (m, n_features)
     X : ndarray, shape (m, n_dofs)
         NaN in rows that only are the past of others.
@@ -83,7 +91,7 @@ def fit_committee(
     for member in range(design.members):
         held_out = groups == names[len(names) - 1 - member % len(names)]
         recipe = dataclasses.replace(course.recipe, seed=course.recipe.seed + member)
-        one = _Apprentice(design, dataclasses.replace(course, recipe=recipe), scalings)
+        one = _Apprentice(design, dataclasses.replace(course, recipe=recipe), bounds, scalings)
         fitted.append(one.fit(Z, X, follows, held_out))
     return scalings | {k: np.concatenate([a[k] for a in fitted]) for k in fitted[0]}
 
@@ -91,8 +99,11 @@ def fit_committee(
 class _Apprentice:
     """One network on its way."""
 
-    def __init__(self, design: Design, course: Course, scalings: dict[str, Floats]) -> None:
+    def __init__(
+        self, design: Design, course: Course, bounds: Bounds | None, scalings: dict[str, Floats]
+    ) -> None:
         self._design = dataclasses.replace(design, members=1)
+        self._bounds = bounds
         self._course = course
         self._scalings = scalings
 
@@ -100,9 +111,9 @@ class _Apprentice:
         from emghand.networks.torch_fit import Examples, fit_network
 
         s, course, feedback = self._scalings, self._course, self._design.feedback
-        low, high = self._design.ranges(X.shape[1])
+        low, high = self._bounds or (-np.inf, np.inf)
         plan = self._design.complete(X.shape[1])
-        rest = np.clip(0.0, low, high)
+        rest = np.zeros(X.shape[1])
         U = standardised(Z, s["input_mean_"], s["input_scale_"])
         Y = (X - s["output_mean_"]) / s["output_scale_"]
         runs = np.cumsum(~follows)
@@ -138,7 +149,7 @@ class _Apprentice:
 
     def _run(self, weights: dict[str, Floats], Z: Floats, follows: Bools) -> Floats:
         """Estimates of every row, by the code that runs live."""
-        committee = Committee(self._design, self._scalings | weights)
+        committee = Committee(self._design, self._bounds, self._scalings | weights)
         x_hat = np.empty((len(Z), len(self._scalings["output_mean_"])))
         for i, z in enumerate(Z):
             if not follows[i]:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from emghand.errors import UserError
 from emghand.networks.layers import LARGEST_WEIGHT, Floats, Layer, Plan
 from emghand.networks.recipe import Recipe
 
@@ -157,8 +158,8 @@ def fit_network(
 ) -> dict[str, Floats]:
     """Weights of one network, as they were best on the rows held out.
 
-    The loss is the mean squared error. Runs are cut into pieces,
-    anew in each pass; rows that lead in to a piece show the network the past and do not count.
+    The loss is the mean squared error. Runs are cut into pieces, anew in each pass; rows that lead
+    in to a piece show the network the past and do not count.
 
     Parameters
     ----------
@@ -171,6 +172,11 @@ def fit_network(
         Ticks before a piece that lead in to it.
     start : dict, optional
         Weights to start from instead of random ones.
+
+    Raises
+    ------
+    UserError
+        When no pass ended with finite weights.
     """
     with deterministic(recipe.seed):
         net = TorchNetwork(plan, examples.inputs.shape[1], recipe.dropout)
@@ -221,6 +227,8 @@ def fit_network(
                 best, best_loss, bad = net.to_arrays(), now, 0
             if bad >= recipe.patience:
                 break
+    if best_loss == np.inf:
+        raise UserError("the fit of the network diverged; give a smaller learning_rate")
     return {k: np.clip(v, -0.99 * LARGEST_WEIGHT, 0.99 * LARGEST_WEIGHT) for k, v in best.items()}
 
 

@@ -202,6 +202,22 @@ def test_teacher_forcing_drifts_where_roll_outs_do_not():
     assert b < 0.75 * a
 
 
+@pytest.mark.parametrize("feedback", [False, True])
+def test_a_velocity_decoder_learns_velocities_and_stays_in_range(feedback):
+    """Features that tell the velocity: the position follows on unseen data, correlation > 0.8."""
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    x = 0.6 * np.sin(np.arange(1200) / 25.0)[:, None]
+    Z = np.gradient(x, axis=0) @ rng.normal(size=(1, 6))
+    Z = Z / Z.std(axis=0) + 0.1 * rng.normal(size=(1200, 6))
+    settings = SMALL | {"epochs": 15, "feedback": feedback, "rollouts": 1}
+    decoder = decoder_class("mlp")(**settings, differential=True, tick_rate=60.0)
+    decoder.fit(Z[:900], x[:900])
+    found = decoder.predict(Z[900:])
+    assert np.corrcoef(found.ravel(), x[900:].ravel())[0, 1] > 0.8
+    assert (np.abs(decoder.predict(np.full((2000, 6), 9.0))) <= 1.0).all()
+
+
 def test_a_committee_is_the_mean_of_its_members(fitted):
     decoder, Z = fitted["mlp", False], movements()[0][:40]
     arrays = decoder.to_arrays()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from network_plans import GOLDEN, N_INPUTS, PLANS, run
 
+from emghand.errors import UserError
 from emghand.networks.layers import Layer, Network
 from emghand.networks.recipe import Recipe
 
@@ -134,3 +135,11 @@ def test_pieces_cover_every_row_that_counts_once_and_stay_in_their_run(shift):
     assert (runs[index] == runs[index[:, :1]]).all()
     assert not marked[:, :4].any()
     assert (np.diff(index, axis=1) >= 0).all()
+
+
+def test_a_fit_that_diverges_is_an_error():
+    """The squared error of huge targets is not finite in single precision."""
+    data = examples()
+    data = dataclasses.replace(data, targets=data.targets * 1e30)
+    with pytest.raises(UserError, match="learning_rate"):
+        fit_network(PLANS["dense"], data, Recipe(epochs=2))
