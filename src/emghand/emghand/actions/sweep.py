@@ -182,7 +182,7 @@ class ActionSweep:
         return tasks
 
     def table(self, results: Results, errors: Mapping[str, str]) -> list[Row]:
-        """One row per subject and method."""
+        """One row per subject and method; scores are those on the unseen levels."""
         rows: list[Row] = []
         for subject in self.subjects:
             terms = self.terms(subject, results)
@@ -210,8 +210,8 @@ class ActionSweep:
                     if found is None:
                         row["error"] = errors.get(key, "did not run")
                     else:
-                        for name in ("r2", "rmse", "intended", "unintended"):
-                            row[f"unseen_{name}"] = found[name]
+                        for name in ("r2", "intended", "unintended"):
+                            row[name] = found[name]
                 rows.append(row)
         return rows
 

@@ -74,14 +74,23 @@ def run(args: argparse.Namespace, sweep: Sweep, directory: str) -> Report:
 
 def print_table(title: str, rows: list[Row]) -> None:
     """Print the table of a sweep."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, padding=0)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     for name in columns:
         numbers = all(isinstance(row.get(name, 0.0), int | float | None) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numbers else "left")
+        heading = name.replace("_", " ")
+        words = [
+            w for text in (heading, *(_cell(row.get(name)) for row in rows)) for w in text.split()
+        ]
+        table.add_column(
+            heading,
+            justify="right" if numbers else "left",
+            min_width=min(max(map(len, words), default=1), 20),
+        )
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in columns))
     Console().print(table)

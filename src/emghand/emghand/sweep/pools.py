@@ -13,6 +13,9 @@ from emghand.sweep.task import Task, run_task
 START_S = 30.0
 """How long a cluster may take to answer and to get its first worker [s]."""
 
+IDLE_S = 60.0
+"""Processes without work end after this time [s]: also those whose program was killed."""
+
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
@@ -86,7 +89,9 @@ class LocalPool:
         from joblib.externals.loky import ProcessPoolExecutor
 
         if self._executor is None:
-            self._executor = ProcessPoolExecutor(max_workers=self.width, env=_ONE_THREAD)
+            self._executor = ProcessPoolExecutor(
+                max_workers=self.width, timeout=IDLE_S, env=_ONE_THREAD
+            )
         return self._executor
 
 
