@@ -67,6 +67,14 @@ def test_every_line_end_is_read_and_a_bare_cr_is_reported(tmp_path, end):
     assert ("bare_cr" in kinds(recording)) == (end == "\r")
 
 
+def test_a_header_in_the_middle_is_left_out(tmp_path):
+    rows = lines(20)
+    rows.insert(7, "time,a,b")
+    recording = read_csv(write(tmp_path / "a.csv", rows))
+    assert len(samples_of(recording)) == 20
+    assert kinds(recording)["header_again"].ranges == ((9, 9),)
+
+
 def test_a_bare_cr_is_named_by_its_line(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"time,a\n0,1\r1,2\n2,3\r3,4\n")
     recording = read_csv(tmp_path / "a.csv")

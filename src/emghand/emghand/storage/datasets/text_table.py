@@ -217,7 +217,7 @@ def _keep_whole_rows(
     short, fused, again = [], [], []
     position = 0
     for number, cells in split:
-        if len(cells) == width and tuple(c.strip() for c in cells) == names:
+        if names and cells[0] == names[0] and tuple(c.strip() for c in cells) == names:
             again.append(number)
             continue
         if len(cells) == width:
@@ -246,7 +246,7 @@ def _numbers(rows: list[list[str]]) -> Floats:
     try:
         values = np.array(rows, np.float64)
         # Python takes 1_000 for a number; in a table it is two numbers and a broken delimiter.
-        if values.ndim == 2 and not any("_" in cell for row in rows for cell in row):
+        if values.ndim == 2 and not any("_" in ",".join(row) for row in rows):
             values[~(np.abs(values) <= _LARGEST)] = np.nan
             return values
     except ValueError:
