@@ -67,6 +67,27 @@ def test_every_line_end_is_read_and_a_bare_cr_is_reported(tmp_path, end):
     assert ("bare_cr" in kinds(recording)) == (end == "\r")
 
 
+def test_a_header_in_the_middle_is_left_out(tmp_path):
+    rows = lines(20)
+    rows.insert(7, "time,a,b")
+    recording = read_csv(write(tmp_path / "a.csv", rows))
+    assert len(samples_of(recording)) == 20
+    assert kinds(recording)["header_again"].ranges == ((9, 9),)
+
+
+def test_a_bare_cr_is_named_by_its_line(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"time,a\n0,1\r1,2\n2,3\r3,4\n")
+    recording = read_csv(tmp_path / "a.csv")
+    assert kinds(recording)["bare_cr"].ranges == ((2, 2), (4, 4))
+    assert len(samples_of(recording)) == 4
+
+
+def test_a_table_without_header_does_not_lose_its_first_row(tmp_path):
+    (tmp_path / "a.csv").write_text("0,1\n1,2\n")
+    with pytest.raises(UserError, match="header: false"):
+        read_csv(tmp_path / "a.csv", rate=10.0)
+
+
 def test_values_that_are_no_numbers_are_left_out(tmp_path):
     rows = lines(20)
     for i, cell in ((3, "nan"), (4, "inf"), (5, ""), (6, "1_0"), (7, "1e300"), (8, "é")):

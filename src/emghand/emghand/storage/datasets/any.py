@@ -12,7 +12,7 @@ from emghand.storage.datasets.ninapro import is_ninapro_name, read_ninapro
 from emghand.storage.datasets.npz import read_npz
 from emghand.storage.datasets.tables import read_csv
 from emghand.storage.recording import Recording
-from emghand.storage.repairs import announce
+from emghand.storage.repairs import NOTED, announce
 
 FORMATS = ("auto", "npz", "csv", "map", "bag", "ninapro", "jhu", "myo_wrist")
 
@@ -75,6 +75,9 @@ def read_any(
         from emghand.storage.bags import read_recording
 
         recording = read_recording(path)
+        damage = [r for r in recording.repairs if r.action != NOTED]
+        if strict and damage:
+            raise UserError(f"{damage[0]}; strict reading refuses this")
     else:
         raise UserError(f"{kind!r} is no kind of recording, choose from: {', '.join(FORMATS)}")
     if not quiet:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from emghand.errors import UserError
+from emghand.storage.datasets.clock import UNITS as TIME_UNITS
 from emghand.storage.datasets.clock import dial_s, note_turns, parse_times, unwrap
 from emghand.storage.datasets.column_map import UNITS, ColumnMap, TimeMap, load_map
 from emghand.storage.datasets.common import (
@@ -193,6 +194,8 @@ def _times(path: Path, source: Source, time: TimeMap, length: int, log: RepairLo
     track = source.track([time.from_])
     if len(track.values) != length:
         raise UserError(f"{path}: {time.from_} has {len(track.values)} values where {length} are")
+    if time.as_ in TIME_UNITS:
+        return track.values[:, 0] * TIME_UNITS[time.as_]
     if track.texts is None:
         texts = [repr(v) for v in track.values[:, 0].tolist()]
     else:

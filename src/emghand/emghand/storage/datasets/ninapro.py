@@ -135,8 +135,8 @@ def _layout(path: Path, emg: Floats, glove: Floats) -> _Layout:
     for layout in _LAYOUTS:
         if shape == (layout.channels, layout.sensors):
             return layout
-    # The two amputee subjects of DB8 had room for fewer electrodes.
-    if shape[1] == 18 and 12 < shape[0] < 16:
+    # A forearm may have no room for all 16 electrodes.
+    if shape[1] == 18 and 12 <= shape[0] < 16:
         return _LAYOUTS[-1]
     known = "; ".join(f"{k.name}: {k.channels} and {k.sensors}" for k in _LAYOUTS)
     raise UserError(

@@ -13,7 +13,7 @@ from emghand.storage.datasets.common import (
     make_recording,
     report_still_channels,
 )
-from emghand.storage.datasets.text_table import read_table
+from emghand.storage.datasets.text_table import is_number, read_table
 from emghand.storage.datasets.timeline import Rows, place
 from emghand.storage.recording import Recording, Series, Stream
 from emghand.storage.repairs import KEPT, RepairLog
@@ -58,6 +58,11 @@ def read_csv(
     path = Path(path)
     log = RepairLog(strict)
     table = read_table(path, log)
+    if all(is_number(name) for name in table.names):
+        raise UserError(
+            f"{path}: its first line holds numbers, not names; write a column map with "
+            "'header: false' (docs/datasets.md)"
+        )
     labels = [i for i, name in enumerate(table.names) if name.startswith(X_D_PREFIX)]
     channels = [i for i, name in enumerate(table.names) if i not in labels and name != "time"]
     if not channels:

@@ -158,14 +158,10 @@ def parse_table(
 ) -> TextTable:
     """Like `read_table`, from the bytes of a file."""
     text = data.decode("utf-8-sig", errors="replace")
-    log.add(
-        path,
-        "bare_cr",
-        REPAIRED,
-        "a carriage return alone ends the line",
-        [text.count("\n", 0, m.start()) + 1 for m in _few_bare(text)],
-        count=sum(1 for _ in _BARE_CR.finditer(text)),
-    )
+    if _BARE_CR.search(text):
+        ends = (match[0] for match in _LINE_END.finditer(text))
+        bare = [number for number, end in enumerate(ends, 1) if end == "\r"]
+        log.add(path, "bare_cr", REPAIRED, "a carriage return alone ends the line", bare)
     split = [
         (number, _cells(line, delimiter))
         for number, line in enumerate(_LINE_END.split(text), 1)
@@ -199,16 +195,6 @@ def row_widths(path: Path, delimiter: str, skip_lines: int) -> list[int]:
     return [len(_cells(line, delimiter)) for line in lines]
 
 
-def _few_bare(text: str) -> list[re.Match[str]]:
-    # Line numbers are looked up one by one; a file of nothing but bare CRs has no lines to name.
-    found = []
-    for match in _BARE_CR.finditer(text):
-        found.append(match)
-        if len(found) > 100:
-            return []
-    return found
-
-
 def _cells(line: str, delimiter: str) -> list[str]:
     if delimiter == " ":
         return line.split()
@@ -231,7 +217,7 @@ def _keep_whole_rows(
     short, fused, again = [], [], []
     position = 0
     for number, cells in split:
-        if len(cells) == width and tuple(c.strip() for c in cells) == names:
+        if names and cells[0] == names[0] and tuple(c.strip() for c in cells) == names:
             again.append(number)
             continue
         if len(cells) == width:
@@ -260,12 +246,17 @@ def _numbers(rows: list[list[str]]) -> Floats:
     try:
         values = np.array(rows, np.float64)
         # Python takes 1_000 for a number; in a table it is two numbers and a broken delimiter.
-        if values.ndim == 2 and not any("_" in cell for row in rows for cell in row):
+        if values.ndim == 2 and not any("_" in ",".join(row) for row in rows):
             values[~(np.abs(values) <= _LARGEST)] = np.nan
             return values
     except ValueError:
         pass
     return np.array([[_number(cell) for cell in row] for row in rows])
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a finite number."""
+    return bool(np.isfinite(_number(cell)))
 
 
 def _number(cell: str) -> float:
