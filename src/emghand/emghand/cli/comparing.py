@@ -27,7 +27,7 @@ def add_training(parser: argparse.ArgumentParser, labels: str) -> None:
         "(default: repetition)",
     )
     parser.add_argument(
-        "--train",
+        "--fit",
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -68,7 +68,7 @@ def add_comparison(parser: argparse.ArgumentParser) -> None:
 
 
 def train_settings(values: Mapping[str, Any], changes: Sequence[str]) -> TrainSettings:
-    """Training settings from a mapping, with the changes of ``--train NAME=VALUE``.
+    """Training settings from a mapping, with the changes of ``--fit NAME=VALUE``.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def train_settings(values: Mapping[str, Any], changes: Sequence[str]) -> TrainSe
     from emghand.settings import from_mapping
     from emghand.training import TrainSettings
 
-    settings = from_mapping(TrainSettings, {**values, **assignments("--train", changes)})
+    settings = from_mapping(TrainSettings, {**values, **assignments("--fit", changes)})
     decoder_class(settings.decoder)
     return settings
 
@@ -112,7 +112,7 @@ def results_of(args: argparse.Namespace) -> list[Result]:
 
     files = [i for i in args.items if Path(i).suffix == ".json"]
     models = [i for i in args.items if Path(i).suffix == ".emgmodel"]
-    ways = {_way(i): _settings(i, args.train) for i in args.items if i not in files + models}
+    ways = {_way(i): _settings(i, args.fit) for i in args.items if i not in files + models}
     if len(ways) + len(files) + len(models) < len(args.items):
         raise UserError("compare: two of the decoders or settings files have the same name")
     if (models or ways) and not args.targets:

@@ -3,7 +3,7 @@
     emghand crossval sessions/s01
     emghand crossval sessions/s01 --decoder kalman ridge --scheme repetition
     emghand crossval sessions/s01 sessions/s02 sessions/s03 --scheme session --by fold
-    emghand crossval sessions/s01 --decoder ridge --train delays=[6,12] --output results/ridge.json
+    emghand crossval sessions/s01 --decoder ridge --fit delays=[6,12] --output results/ridge.json
 
 Schemes: repetition (leave one out), first or last (hold out the first or the last repetition of
 each recording), recording, session, day, subject (leave one out). Ticks that share raw samples with
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     several = len(args.decoder) > 1
     if several and args.output and Path(args.output).suffix == ".json":
         raise UserError("--output: of several decoders name a folder")
-    ways = {kind: comparing.train_settings({"decoder": kind}, args.train) for kind in args.decoder}
+    ways = {kind: comparing.train_settings({"decoder": kind}, args.fit) for kind in args.decoder}
     results = comparing.cross_validated(args, ways, metrics)
     # Several are compared by the first metric asked for.
     metric = metrics[0] if args.metrics else "nrmse"
