@@ -23,7 +23,7 @@ from emghand.evaluate.statistics import (
     rank_sum,
     signed_rank,
 )
-from emghand.evaluate.ticks import SIGNALS
+from emghand.evaluate.ticks import SIGNALS, Ticks
 from emghand.storage.recording import Source
 
 UNITS = ("trial", "repetition", "recording", "session", "day", "subject")
@@ -128,7 +128,7 @@ class Comparison:
 
 def compare(
     results: Sequence[Result],
-    metric: str = "r2",
+    metric: str = "nrmse",
     *,
     signal: str = "x_hat_compensated",
     unit: str = "trial",
@@ -261,9 +261,7 @@ def _units(result: Result, metric: str, signal: str, unit: str) -> Units:
         raise UserError(f"{result.name}: its ticks (.npz) are not there, it cannot be compared")
     if unit in ("trial", "repetition"):
         owners = [s.digest for s in result.sources]
-        numbers = ticks.trial if unit == "trial" else ticks.repetition
-        if (numbers < 0).any():
-            numbers = np.where(numbers < 0, _piece(ticks.stamps_ns, ticks.recording), numbers)
+        numbers = _numbers(ticks, ticks.trial if unit == "trial" else ticks.repetition)
     else:
         owners = [_owner(s, unit) for s in result.sources]
         numbers = np.zeros(len(ticks), dtype=np.int64)
@@ -271,7 +269,7 @@ def _units(result: Result, metric: str, signal: str, unit: str) -> Units:
     owner = np.searchsorted(labels, owners)[ticks.recording]
     keys = np.stack([owner, numbers], axis=1)
     found: Units = {}
-    for key in np.unique(keys, axis=0):
+    for key in np.unique(keys[keys[:, 1] >= 0], axis=0):
         keep = (keys == key).all(axis=1)
         if ticks.labelled(signal)[keep].any():
             values = measure(ticks.case(signal, keep), (metric,))[metric]
@@ -279,12 +277,18 @@ def _units(result: Result, metric: str, signal: str, unit: str) -> Units:
     return found
 
 
-def _piece(stamps_ns: NDArray[np.int64], recording: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Numbers below -1 of the pieces of `PIECE_S` that ticks without a trial lie in."""
-    start = np.zeros(int(recording.max()) + 1, dtype=np.int64)
-    for r in np.unique(recording):
-        start[r] = stamps_ns[recording == r].min()
-    return -2 - (stamps_ns - start[recording]) // round(PIECE_S * 1e9)
+def _numbers(ticks: Ticks, prompted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of the unit of each tick, -1: none, as before the first trial of a recording.
+
+    A recording that was not prompted is cut into pieces of `PIECE_S`.
+    """
+    numbers = prompted.copy()
+    for recording in np.unique(ticks.recording):
+        rows = ticks.recording == recording
+        if (prompted[rows] < 0).all():
+            stamps = ticks.stamps_ns[rows]
+            numbers[rows] = (stamps - stamps.min()) // round(PIECE_S * 1e9)
+    return numbers
 
 
 def _owner(source: Source, unit: str) -> str:

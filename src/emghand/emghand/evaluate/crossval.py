@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,12 +15,13 @@ from emghand.control.settings import OutputSettings, per_dof
 from emghand.dofs import Dof, dof_names
 from emghand.errors import UserError
 from emghand.evaluate.fingerprint import fingerprint
-from emghand.evaluate.metrics import Scores, score
-from emghand.evaluate.results import Fold
+from emghand.evaluate.metrics import DEFAULT_METRICS, Scores, score
+from emghand.evaluate.results import Fold, Result, make_result
 from emghand.evaluate.splits import Split, split
 from emghand.evaluate.ticks import Ticks
 from emghand.training.alignment import shifted
 from emghand.training.dataset import Dataset
+from emghand.training.fitting import Fitted, TrainSettings, fit
 
 Floats = NDArray[np.float64]
 
@@ -162,6 +164,63 @@ def cross_validate(
         **joined,
     )
     return ticks, folds
+
+
+def crossval_result(
+    dataset: Dataset,
+    settings: TrainSettings,
+    scheme: str = "repetition",
+    *,
+    output: OutputSettings | None = None,
+    name: str = "",
+    metrics: Sequence[str] = DEFAULT_METRICS,
+) -> Result:
+    """Cross-validate training settings, as a result with tables and ticks.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    settings : TrainSettings
+    scheme : str
+        What is held out: one of `emghand.evaluate.splits.SCHEMES`.
+    output : OutputSettings, optional
+        Output filters for `out_x_hat`; by default the usual ones.
+    name : str
+        What tables call it; by default the kind of decoder.
+    metrics : sequence of str
+
+    Raises
+    ------
+    UserError
+        When the data do not allow the scheme, or a training part does not determine a decoder.
+    """
+    output = output or OutputSettings()
+    seeds: set[int] = set()
+
+    def learn(part: Dataset) -> Fitted:
+        fitted = fit(part, settings)
+        seeds.add(int(fitted.decoder.get_params().get("seed", 0)))
+        return fitted
+
+    # A lag of single trials comes on top of that of all.
+    max_lag_s = settings.max_lag_s + getattr(settings, "trial_lag_s", 0.0)
+    ticks, folds = cross_validate(dataset, split(dataset, scheme, max_lag_s), learn, output)
+    return make_result(
+        ticks,
+        dataset.sources,
+        kind="crossval",
+        name=name or settings.decoder,
+        scheme=scheme,
+        settings={
+            "train": dataclasses.asdict(settings),
+            "features": dataclasses.asdict(dataset.feature_settings),
+            "output": dataclasses.asdict(output),
+        },
+        lag_s=float(np.mean([fold.lag_s for fold in folds])),
+        metrics=metrics,
+        seed=max(seeds),
+        folds=folds,
+    )
 
 
 def _each(

@@ -20,6 +20,10 @@ from emghand.evaluate.latency import latency_s
 AT_REST = 0.05
 """A DOF whose x_d is at most this far from rest is meant to be at rest."""
 
+MOVING_SHARE = 0.1
+"""In a part (one movement, one trial) R² and correlation are defined for DOFs that cover at least
+this share of their range: of the tail of another movement they would say nothing."""
+
 MOST_GESTURES = 64
 """With more different values of x_d, it is a movement and no set of gestures."""
 
@@ -316,7 +320,8 @@ def masked_r2(x_d: ArrayLike, estimate: ArrayLike, keep: ArrayLike) -> Floats:
 
 
 def _moves(case: Case) -> NDArray[np.bool_]:
-    return (case.x_d.max(axis=0) - case.x_d.min(axis=0)) > 1e-9
+    span, whole = (x.max(axis=0) - x.min(axis=0) for x in (case.x_d, case.reference))
+    return (span > 1e-9) & (span >= MOVING_SHARE * whole)
 
 
 def _divide(a: Floats, b: Floats, where: NDArray[np.bool_]) -> Floats:

@@ -126,6 +126,16 @@ def test_every_unit_is_scored_once(unit):
     assert found.items[0].n == {"trial": 8, "repetition": 4}.get(unit, 1)
 
 
+def test_ticks_before_the_first_trial_are_no_unit():
+    results = []
+    for name in ("a", "b"):
+        result = make(name)
+        trial = np.where(result.ticks.trial == 0, -1, result.ticks.trial)
+        ticks = dataclasses.replace(result.ticks, trial=trial)
+        results.append(dataclasses.replace(result, ticks=ticks))
+    assert compare(results).items[0].n == 7
+
+
 def test_a_recording_without_trials_is_cut_into_pieces_of_ten_seconds():
     results = []
     for name in ("a", "b"):

@@ -55,6 +55,17 @@ def test_the_numbers_are_those_of_score():
             ), "relative to the range of the whole, so that movements can be compared"
 
 
+def test_the_tail_of_another_movement_has_no_r2():
+    """The index finger covers 2 % of its range during the movements of the wrist."""
+    ticks = make_ticks()
+    x_d = ticks.x_d.copy()
+    first = (ticks.movement == 1) & (np.arange(len(ticks)) % 60 == 0)
+    x_d[first, 0] = 0.02
+    part = dataclasses.replace(ticks, x_d=x_d).scores(["r2", "rmse"], ticks.movement == 1)
+    assert part["x_hat"]["r2"]["index_flex"] is None
+    assert part["x_hat"]["rmse"]["index_flex"] > 0.0
+
+
 def test_every_tick_is_in_one_row_of_each_table():
     result = make()
     for by, rows in result.tables.items():

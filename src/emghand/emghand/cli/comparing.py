@@ -1,0 +1,185 @@
+"""What `crossval` and `compare` share: training settings, results to compare, the comparison."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emghand.errors import UserError
+
+if TYPE_CHECKING:
+    from emghand.evaluate.compare import Comparison
+    from emghand.evaluate.results import Result
+    from emghand.training import TrainSettings
+
+SETTINGS_SUFFIXES = (".yaml", ".yml")
+
+
+def add_training(parser: argparse.ArgumentParser, labels: str) -> None:
+    """Arguments that say what is learned from, how, and what is held out."""
+    parser.add_argument("--label", help=f"which bags of a session (default: {labels})")
+    parser.add_argument(
+        "--scheme",
+        default="repetition",
+        help="what is held out: repetition, first, last, recording, session, day or subject "
+        "(default: repetition)",
+    )
+    parser.add_argument(
+        "--fit",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="training setting, in YAML, as delays=[6,12]; may be given several times",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="feature setting instead of the recorded one, in YAML; may be given several times",
+    )
+    parser.add_argument(
+        "--feature-config",
+        metavar="FILE",
+        help="parameter file of feature_node with the feature settings to use",
+    )
+
+
+def add_comparison(parser: argparse.ArgumentParser) -> None:
+    """Arguments of a comparison but the metric."""
+    parser.add_argument(
+        "--signal",
+        default="x_hat_compensated",
+        help="what is compared: x_hat, x_hat_compensated, out_x_hat or out_x_hat_compensated "
+        "(default: x_hat_compensated)",
+    )
+    parser.add_argument(
+        "--unit",
+        default="trial",
+        help="what is paired, and drawn in the bootstrap: trial, repetition, recording, session, "
+        "day or subject (default: trial)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    parser.add_argument(
+        "--resamples", type=int, default=10_000, help="of the bootstrap (default: 10000)"
+    )
+
+
+def train_settings(values: Mapping[str, Any], changes: Sequence[str]) -> TrainSettings:
+    """Training settings from a mapping, with the changes of ``--fit NAME=VALUE``.
+
+    Raises
+    ------
+    UserError
+        When one is unknown or out of range, or there is no such decoder.
+    """
+    from emghand.cli.examples import assignments
+    from emghand.decoders.registry import decoder_class
+    from emghand.settings import from_mapping
+    from emghand.training import TrainSettings
+
+    settings = from_mapping(TrainSettings, {**values, **assignments("--fit", changes)})
+    decoder_class(settings.decoder)
+    return settings
+
+
+def cross_validated(
+    args: argparse.Namespace, ways: Mapping[str, TrainSettings], metrics: Sequence[str]
+) -> list[Result]:
+    """Result of each of several ways to train, by its name, on the same examples."""
+    from emghand.cli.examples import read_examples
+    from emghand.evaluate.crossval import crossval_result
+
+    dataset = read_examples(args.targets, args.label or "collect", args.feature_config, args.set)
+    return [
+        crossval_result(dataset, settings, args.scheme, name=name, metrics=metrics)
+        for name, settings in ways.items()
+    ]
+
+
+def results_of(args: argparse.Namespace) -> list[Result]:
+    """Results of the items of ``emghand compare``, in their order.
+
+    Raises
+    ------
+    UserError
+        When an item is none of what can be compared, or ``--on`` is missing or of no use.
+    """
+    from emghand.evaluate.metrics import DEFAULT_METRICS
+    from emghand.evaluate.results import Result
+
+    files = [i for i in args.items if Path(i).suffix == ".json"]
+    models = [i for i in args.items if Path(i).suffix == ".emgmodel"]
+    ways = {_way(i): _settings(i, args.fit) for i in args.items if i not in files + models}
+    if len(ways) + len(files) + len(models) < len(args.items):
+        raise UserError("compare: two of the decoders or settings files have the same name")
+    if (models or ways) and not args.targets:
+        raise UserError("compare: name the recordings with --on")
+    if models and ways:
+        raise UserError(
+            "compare: models are scored on recordings they have not seen, ways to train by "
+            "cross-validation; compare one kind"
+        )
+    if args.targets and not (models or ways):
+        raise UserError("compare: results were scored already, --on is for models and decoders")
+    found = {name: Result.load(name) for name in files}
+    found |= dict(zip(models, _of_models(args, models), strict=True))
+    if ways:
+        crossed = cross_validated(args, ways, DEFAULT_METRICS)
+        found |= {result.name: result for result in crossed}
+    return [found[i if i in found else _way(i)] for i in args.items]
+
+
+def compared(args: argparse.Namespace, results: Sequence[Result], metric: str) -> Comparison:
+    """Comparison of results by the arguments of `add_comparison`."""
+    from emghand.evaluate.compare import compare
+
+    if args.seed < 0:
+        raise UserError(f"--seed: must not be negative, got {args.seed}")
+    return compare(
+        results,
+        metric,
+        signal=args.signal,
+        unit=args.unit,
+        seed=args.seed,
+        resamples=args.resamples,
+        different_data=getattr(args, "different_data", False),
+    )
+
+
+def _of_models(args: argparse.Namespace, models: Sequence[str]) -> list[Result]:
+    from emghand.cli.examples import find_recordings, read_recording
+    from emghand.evaluate.offline import evaluate_model
+    from emghand.storage.models import load_model
+
+    if not models:
+        return []
+    loaded = [load_model(path) for path in models]
+    recordings = [read_recording(p) for p in find_recordings(args.targets, args.label or "test")]
+    return [
+        evaluate_model(model, recordings, name=Path(path).stem)
+        for path, model in zip(models, loaded, strict=True)
+    ]
+
+
+def _way(item: str) -> str:
+    return Path(item).stem if item.endswith(SETTINGS_SUFFIXES) else item
+
+
+def _settings(item: str, changes: Sequence[str]) -> TrainSettings:
+    import yaml
+
+    if not item.endswith(SETTINGS_SUFFIXES):
+        return train_settings({"decoder": item}, changes)
+    try:
+        values = yaml.safe_load(Path(item).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{item}: cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{item}: must hold training settings, as decoder: ridge")
+    try:
+        return train_settings(values, changes)
+    except UserError as error:
+        raise UserError(f"{item}: {error}") from error
