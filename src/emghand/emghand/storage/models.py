@@ -31,7 +31,7 @@ from emghand.decoders.registry import decoder_class
 from emghand.dofs import Dof, dof_names
 from emghand.errors import UserError
 from emghand.settings import SettingsError, from_mapping, to_json
-from emghand.signal.settings import LATER, FeatureSettings
+from emghand.signal.settings import FeatureSettings
 from emghand.storage.files import write_file
 
 EXTENSION = ".emgmodel"
@@ -207,22 +207,13 @@ def _settings(model: Model) -> dict[str, Any]:
         "kind": model.decoder.kind,
         "params": model.decoder.get_params(),
         "dofs": [dataclasses.asdict(d) for d in model.dofs],
-        "features": _features(model.features),
+        "features": dataclasses.asdict(model.features),
         "n_channels": model.n_channels,
         "rate": model.rate,
         "channel_names": list(model.channel_names),
         "unit": model.unit,
         "output": dataclasses.asdict(model.output),
         "lag_s": model.lag_s,
-    }
-
-
-def _features(features: FeatureSettings) -> dict[str, Any]:
-    default = FeatureSettings()
-    return {
-        name: value
-        for name, value in dataclasses.asdict(features).items()
-        if name not in LATER or value != getattr(default, name)
     }
 
 

@@ -9,6 +9,7 @@ computed during the recording, so that it can run the model.
     emghand train sessions/s01 --bags collect collect_2 --output s01.emgmodel
     emghand train recording.npz --until 70% --output first.emgmodel
     emghand train sessions/s01 --set transform=sqrt --set bad_channels=[ch3]
+    emghand train sessions/s01 --fit max_features=48 --fit selection_stop=bic --fit trial_lag_s=0.2
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emghand.errors import UserError
 
 if TYPE_CHECKING:
-    from emghand.signal.settings import FeatureSettings
     from emghand.storage.recording import Recording
     from emghand.storage.sessions import Session
 
@@ -55,6 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="largest lag between labels and features to look for; 0: do not align",
     )
     parser.add_argument(
+        "--fit",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="setting of the training, in YAML: scale, bad_channels, max_features, selection_stop, "
+        "trial_lag_s, discard_first; may be given several times",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -81,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
     import math
 
     from emghand.cli import tables
+    from emghand.cli.examples import assignments, feature_settings
     from emghand.evaluate.crossval import leave_one_repetition_out
+    from emghand.settings import from_mapping
     from emghand.storage.files import write_file
     from emghand.storage.models import EXTENSION, save_model
     from emghand.storage.sessions import MANIFEST, Session
@@ -93,9 +103,15 @@ def run(args: argparse.Namespace) -> int:
     session = Session.open(source) if (source / MANIFEST).exists() else None
     if session is None and not args.output:
         raise UserError(f"{source}: is no session, name the model file with --output")
-    settings = TrainSettings(args.decoder, tuple(args.delays), args.baseline, args.max_lag)
+    named = {
+        "decoder": args.decoder,
+        "delays": args.delays,
+        "baseline": args.baseline,
+        "max_lag_s": args.max_lag,
+    }
+    settings = from_mapping(TrainSettings, named | assignments("--fit", args.fit))
     paths = [source] if session is None else _bags(session, args.bags or ())
-    features = _features(paths, args.feature_config, args.set)
+    features = feature_settings(paths, args.feature_config, args.set)
     recordings = [_recording(p, args.until if session is None else "100%") for p in paths]
     dataset = join([dataset_from_recording(r, features) for r in recordings])
     validation = leave_one_repetition_out(dataset, lambda part: fit(part, settings))
@@ -154,58 +170,6 @@ def _recording(path: Path, until: str) -> Recording:
         x_d = Series(x_d.names, x_d.stamps_ns[kept], x_d.values[kept])
     digest = recording_digest(recording.stream, blocks, x_d, periods)
     return dataclasses.replace(recording, blocks=blocks, x_d=x_d, periods=periods, digest=digest)
-
-
-def _features(paths: Sequence[Path], config: str | None, changes: Sequence[str]) -> FeatureSettings:
-    """Feature settings of a file or of the bags, with the changes of the command line."""
-    import dataclasses
-
-    import yaml
-
-    from emghand.settings import from_mapping
-    from emghand.signal.settings import FeatureSettings
-    from emghand.training.recorded import recorded_features
-
-    values: dict[str, Any] = {}
-    if config is not None:
-        values = _node_parameters(Path(config))
-    else:
-        # Tables and data sets state no features.
-        bags = [p for p in paths if p.suffix == ".mcap" or any(p.glob("*.mcap"))]
-        recorded = {recorded_features(p) for p in bags} - {None}
-        if len(recorded) > 1:
-            raise UserError(
-                "the bags were recorded with different feature settings; train on one kind"
-            )
-        for settings in recorded:
-            values = dataclasses.asdict(settings) if settings is not None else {}
-    for change in changes:
-        name, separator, text = change.partition("=")
-        if not separator:
-            raise UserError(f"--set {change}: write NAME=VALUE")
-        try:
-            values[name] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"--set {change}: the value is not YAML") from error
-    return from_mapping(FeatureSettings, values)
-
-
-def _node_parameters(path: Path) -> dict[str, Any]:
-    """Parameters of feature_node in a ROS parameter file that are feature settings."""
-    import dataclasses
-
-    import yaml
-
-    from emghand.signal.settings import FeatureSettings
-
-    names = {f.name for f in dataclasses.fields(FeatureSettings)}
-    try:
-        values = yaml.safe_load(path.read_text())["feature_node"]["ros__parameters"]
-        return {k: v for k, v in values.items() if k in names}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: has no feature_node / ros__parameters") from error
 
 
 def _bags(session: Session, names: Sequence[str]) -> list[Path]:
