@@ -25,7 +25,7 @@ RATE = 1000.0
 CHANNELS = 4
 NAMES = tuple(f"c{i}" for i in range(CHANNELS))
 DOFS = parse_dofs(["index_flex", "wrist_flex"])
-FEATURES = FeatureSettings(window_hops=4, features=("mav", "wl"), notch_hz=0.0)
+FEATURES = FeatureSettings(window_hops=4, features=("mav", "wl", "ar", "mdf"), notch_hz=0.0)
 TYPES = {
     "/emg/raw": "emghand_interfaces/msg/EmgFrame",
     "/emg/info": "emghand_interfaces/msg/EmgInfo",
