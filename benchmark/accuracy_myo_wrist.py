@@ -45,6 +45,10 @@ HUDGINS = FeatureSettings(
 )
 CYCLES = 6
 PERMUTATIONS = 10
+HEADINGS = (
+    *("session", "ticks", "all", "steady", "bal.", "bal. st."),
+    *("flex", "dev", "rot", "fist", "mean", "steady"),
+)
 KEYS = ("all", "steady", "balanced", "balanced_steady")
 
 
@@ -254,21 +258,8 @@ def main() -> None:
         ("session", "across sessions of a subject, one session left out"),
     ):
         table = Table(title=f"Myo wrist, {title}: accuracy of LDA, R² of ridge")
-        for heading in (
-            "session",
-            "ticks",
-            "all",
-            "steady",
-            "bal.",
-            "bal. st.",
-            "flex",
-            "dev",
-            "rot",
-            "fist",
-        ):
+        for heading in HEADINGS:
             table.add_column(heading, justify="right")
-        table.add_column("mean", justify="right")
-        table.add_column("steady", justify="right")
         rows = [(name, r) for (s, name), r in found.items() if s == scheme]
         for name, r in rows:
             table.add_row(name, str(r["ticks"]), *_numbers([r]))

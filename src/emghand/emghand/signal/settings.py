@@ -12,9 +12,6 @@ FEATURES = (
     *("mav", "iav", "rms", "var", "wl", "zc", "ssc"),
     *("logvar", "wamp", "activity", "mobility", "complexity", "ar", "mnf", "mdf"),
 )
-LATER = ("channel_map", "wamp_threshold")
-"""Settings that came after the first version of the model file. At their default they are left out
-of it, so that the id of an older model stays what it was."""
 
 
 @dataclass(frozen=True)

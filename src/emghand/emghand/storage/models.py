@@ -32,7 +32,7 @@ from emghand.dofs import Dof, dof_names
 from emghand.encoders import Encoder, encoder_class
 from emghand.errors import UserError
 from emghand.settings import SettingsError, from_mapping, to_json
-from emghand.signal.settings import LATER, FeatureSettings
+from emghand.signal.settings import FeatureSettings
 from emghand.storage.files import write_file
 
 EXTENSION = ".emgmodel"
@@ -232,7 +232,7 @@ def _settings(model: Model) -> dict[str, Any]:
         "kind": model.decoder.kind,
         "params": model.decoder.get_params(),
         "dofs": [dataclasses.asdict(d) for d in model.dofs],
-        "features": _features(model.features),
+        "features": dataclasses.asdict(model.features),
         "n_channels": model.n_channels,
         "rate": model.rate,
         "channel_names": list(model.channel_names),
@@ -244,15 +244,6 @@ def _settings(model: Model) -> dict[str, Any]:
     if model.encoder is not None:
         settings["encoder"] = {"kind": model.encoder.kind, "params": model.encoder.get_params()}
     return settings
-
-
-def _features(features: FeatureSettings) -> dict[str, Any]:
-    default = FeatureSettings()
-    return {
-        name: value
-        for name, value in dataclasses.asdict(features).items()
-        if name not in LATER or value != getattr(default, name)
-    }
 
 
 def _arrays(model: Model) -> dict[str, Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,6 +34,9 @@ Bools = NDArray[np.bool_]
 
 AT_REST = 0.05
 """A DOF whose x_d is at most this far from 0 is meant to be at rest."""
+
+NOTHING = 1e-6
+"""A channel with less than this share of the usual level is flat."""
 
 _POWERS = ("var", "logvar", "activity")
 _LEVELS = ("mav", "rms", "iav", "wl", *_POWERS)
@@ -139,8 +143,10 @@ def features_of_good_channels(
         rest, _ = quiet_and_loud(level)
     z = robust_z(np.exp(np.median(log[rest], axis=0)))
     shifts = [round(lag * dataset.tick_rate) for lag in LAGS_S]
-    flat = log.std(axis=0) <= 1e-9
-    bad = flat | is_noisy(z, best_correlation(level, X, shifts), limits)
+    # What a filter leaves of a constant is rounding, far below any other channel.
+    silent = np.median(log, axis=0) < np.median(log) + math.log(NOTHING)
+    constant = log.std(axis=0) <= 1e-9
+    bad = silent | constant | is_noisy(z, best_correlation(level, X, shifts), limits)
     good = ~(holds & bad).any(axis=1)
     if not good.any():
         raise UserError("bad_channels auto: no channel is left; look at them with emghand channels")

@@ -25,7 +25,7 @@ RATE = 1000.0
 CHANNELS = 4
 NAMES = tuple(f"c{i}" for i in range(CHANNELS))
 DOFS = parse_dofs(["index_flex", "wrist_flex"])
-FEATURES = FeatureSettings(window_hops=4, features=("mav", "wl"), notch_hz=0.0)
+FEATURES = FeatureSettings(window_hops=4, features=("mav", "wl", "ar"), notch_hz=0.0)
 TYPES = {
     "/emg/raw": "emghand_interfaces/msg/EmgFrame",
     "/emg/info": "emghand_interfaces/msg/EmgInfo",
@@ -41,7 +41,7 @@ TYPES = {
 
 def make_model(seed, **output):
     rng = np.random.default_rng(seed)
-    n = 2 * CHANNELS
+    n = 6 * CHANNELS  # ar are four
     decoder = RidgeDecoder().fit(rng.standard_normal((200, n)), rng.standard_normal((200, 2)))
     normaliser = Normaliser.fit(np.abs(rng.standard_normal((50, n))))
     return Model(

@@ -12,6 +12,7 @@ computed during the recording, so that it can run the model.
     emghand train sessions/s02 --encoder nonlinear --encoder-data sessions/s01/bags/control
     emghand train sessions/s01 --set transform=sqrt --set bad_channels=[ch3]
     emghand train sessions/s01 --actions map.yaml
+    emghand train sessions/s01 --fit max_features=48 --fit selection_stop=bic --fit trial_lag_s=0.2
 """
 
 from __future__ import annotations
@@ -74,6 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="recordings, with labels or not, from which the encoder learns as well",
     )
     parser.add_argument(
+        "--fit",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="setting of the training, in YAML: scale, bad_channels, max_features, selection_stop, "
+        "trial_lag_s, discard_first; may be given several times",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -106,8 +115,9 @@ def run(args: argparse.Namespace) -> int:
 
     from emghand.actions import load_action_map
     from emghand.cli import tables
-    from emghand.cli.examples import feature_settings
+    from emghand.cli.examples import assignments, feature_settings
     from emghand.evaluate.crossval import leave_one_repetition_out
+    from emghand.settings import from_mapping
     from emghand.storage.files import write_file
     from emghand.storage.models import EXTENSION, save_model
     from emghand.storage.sessions import MANIFEST, Session
@@ -126,14 +136,15 @@ def run(args: argparse.Namespace) -> int:
     session = Session.open(source) if (source / MANIFEST).exists() else None
     if session is None and not args.output:
         raise UserError(f"{source}: is no session, name the model file with --output")
-    settings = TrainSettings(
-        args.decoder,
-        tuple(args.delays),
-        args.baseline,
-        args.max_lag,
-        encoder=args.encoder,
-        encoder_size=args.encoder_size,
-    )
+    named = {
+        "decoder": args.decoder,
+        "delays": args.delays,
+        "baseline": args.baseline,
+        "max_lag_s": args.max_lag,
+        "encoder": args.encoder,
+        "encoder_size": args.encoder_size,
+    }
+    settings = from_mapping(TrainSettings, named | assignments("--fit", args.fit))
     if args.encoder_data and settings.encoder == "none":
         raise UserError("--encoder-data: name the encoder with --encoder")
     paths = [source] if session is None else _bags(session, args.bags or ())
