@@ -2,9 +2,10 @@
 
 from emghand.training.alignment import find_lag, shifted
 from emghand.training.dataset import Dataset, dataset_from_recording, join
-from emghand.training.fitting import Fitted, TrainSettings, fit, train
+from emghand.training.fitting import Candidate, Fitted, TrainSettings, fit, train
 
 __all__ = [
+    "Candidate",
     "Dataset",
     "Fitted",
     "TrainSettings",

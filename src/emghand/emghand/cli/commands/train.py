@@ -9,6 +9,8 @@ computed during the recording, so that it can run the model.
     emghand train sessions/s01 --bags collect collect_2 --output s01.emgmodel
     emghand train recording.npz --until 70% --output first.emgmodel
     emghand train sessions/s01 --set transform=sqrt --set bad_channels=[ch3]
+    emghand train sessions/s01 --decoder svr --param cost=3 --search gamma=0.1,0.3,1
+    emghand train sessions/s01 --tune-output
 """
 
 from __future__ import annotations
@@ -67,6 +69,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="parameter file of feature_node with the feature settings to use",
     )
     parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameter of the decoder, in YAML; may be given several times",
+    )
+    parser.add_argument(
+        "--search",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,VALUE",
+        help="values of a parameter of the decoder to choose from, by leaving one repetition out",
+    )
+    parser.add_argument(
+        "--tune-output",
+        action="store_true",
+        help="tune gains and dead zones of the output on repetitions left out",
+    )
+    parser.add_argument(
         "--until",
         default="100%",
         metavar="PLACE",
@@ -86,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
     from emghand.storage.models import EXTENSION, save_model
     from emghand.storage.sessions import MANIFEST, Session
     from emghand.training import TrainSettings, dataset_from_recording, fit, join, train
+    from emghand.training.tune_output import tune_output
 
     source = Path(args.source).expanduser()
     if not source.exists():
@@ -93,7 +115,14 @@ def run(args: argparse.Namespace) -> int:
     session = Session.open(source) if (source / MANIFEST).exists() else None
     if session is None and not args.output:
         raise UserError(f"{source}: is no session, name the model file with --output")
-    settings = TrainSettings(args.decoder, tuple(args.delays), args.baseline, args.max_lag)
+    settings = TrainSettings(
+        args.decoder,
+        tuple(args.delays),
+        args.baseline,
+        args.max_lag,
+        params=dict(_assignment("--param", p) for p in args.param),
+        search=dict(_assignment("--search", p, several=True) for p in args.search),
+    )
     paths = [source] if session is None else _bags(session, args.bags or ())
     features = _features(paths, args.feature_config, args.set)
     recordings = [_recording(p, args.until if session is None else "100%") for p in paths]
@@ -105,7 +134,11 @@ def run(args: argparse.Namespace) -> int:
         "uncompensated": validation.uncompensated.as_dict(),
         "repetitions_mean_r2": [f if math.isfinite(f) else None for f in validation.folds],
     }
-    model = train(dataset, settings, scores=scores)
+    output, tuned = None, {}
+    if args.tune_output:
+        tuning = tune_output(dataset, settings)
+        output, tuned = tuning.output, {"tuned_output": tuning.as_dict()}
+    model = train(dataset, settings, output, scores | tuned)
     if args.output or session is None:
         path = Path(args.output)
     else:
@@ -116,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
         "model_id": model.model_id,
         "bags": [str(p) for p in paths],
         "lag_s": model.lag_s,
-        **scores,
+        **{k: v for k, v in model.scores.items() if k != "recordings"},
     }
     if session is not None and path.resolve().is_relative_to(session.path.resolve()):
         report = session.new_file_path("results", f"train_{path.stem}", ".json")
@@ -132,6 +165,10 @@ def run(args: argparse.Namespace) -> int:
         validation.compensated,
     )
     tables.print_explanation(model.lag_s)
+    for candidate in model.scores.get("search", ())[:5]:
+        print(f"searched: error {candidate['error']:.3f} with {candidate['params']}")
+    if args.tune_output:
+        print(f"output tuned: RMSE {tuning.before:.3f} -> {tuning.after:.3f}, repetitions left out")
     print(f"wrote {path}")
     return 0
 
@@ -160,8 +197,6 @@ def _features(paths: Sequence[Path], config: str | None, changes: Sequence[str])
     """Feature settings of a file or of the bags, with the changes of the command line."""
     import dataclasses
 
-    import yaml
-
     from emghand.settings import from_mapping
     from emghand.signal.settings import FeatureSettings
     from emghand.training.recorded import recorded_features
@@ -179,15 +214,21 @@ def _features(paths: Sequence[Path], config: str | None, changes: Sequence[str])
             )
         for settings in recorded:
             values = dataclasses.asdict(settings) if settings is not None else {}
-    for change in changes:
-        name, separator, text = change.partition("=")
-        if not separator:
-            raise UserError(f"--set {change}: write NAME=VALUE")
-        try:
-            values[name] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"--set {change}: the value is not YAML") from error
+    values |= dict(_assignment("--set", change) for change in changes)
     return from_mapping(FeatureSettings, values)
+
+
+def _assignment(option: str, text: str, several: bool = False) -> tuple[str, Any]:
+    """Name and value of NAME=VALUE, or of NAME=VALUE,VALUE."""
+    import yaml
+
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise UserError(f"{option} {text}: write NAME=VALUE{',VALUE' * several}")
+    try:
+        return name, yaml.safe_load(f"[{value}]" if several else value)
+    except yaml.YAMLError as error:
+        raise UserError(f"{option} {text}: the value is not YAML") from error
 
 
 def _node_parameters(path: Path) -> dict[str, Any]:
