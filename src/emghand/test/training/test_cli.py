@@ -55,7 +55,7 @@ def test_tables_name_every_dof_and_models_are_numbered(session, capsys):
     ("argv", "text"),
     [
         (["train", "nowhere"], "does not exist"),
-        (["train", "SESSION", "--decoder", "magic"], "unknown, choose from: kalman, ridge"),
+        (["train", "SESSION", "--decoder", "magic"], "unknown, choose from: kalman, "),
         (["train", "SESSION", "--bags", "nothing"], "nothing"),
         (["train", "SESSION", "--set", "hop"], "write NAME=VALUE"),
         (["train", "SESSION", "--set", "hop=[}"], "not YAML"),
