@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emghand.errors import UserError
 
@@ -19,6 +19,8 @@ SETTINGS_SUFFIXES = (".yaml", ".yml")
 
 def add_training(parser: argparse.ArgumentParser, labels: str) -> None:
     """Arguments that say what is learned from, how, and what is held out."""
+    from emghand.cli import examples
+
     parser.add_argument("--label", help=f"which bags of a session (default: {labels})")
     parser.add_argument(
         "--scheme",
@@ -26,25 +28,7 @@ def add_training(parser: argparse.ArgumentParser, labels: str) -> None:
         help="what is held out: repetition, first, last, recording, session, day or subject "
         "(default: repetition)",
     )
-    parser.add_argument(
-        "--fit",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="training setting, in YAML, as delays=[6,12]; may be given several times",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="feature setting instead of the recorded one, in YAML; may be given several times",
-    )
-    parser.add_argument(
-        "--feature-config",
-        metavar="FILE",
-        help="parameter file of feature_node with the feature settings to use",
-    )
+    examples.add_learning(parser)
 
 
 def add_comparison(parser: argparse.ArgumentParser) -> None:
@@ -65,24 +49,6 @@ def add_comparison(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resamples", type=int, default=10_000, help="of the bootstrap (default: 10000)"
     )
-
-
-def train_settings(values: Mapping[str, Any], changes: Sequence[str]) -> TrainSettings:
-    """Training settings from a mapping, with the changes of ``--fit NAME=VALUE``.
-
-    Raises
-    ------
-    UserError
-        When one is unknown or out of range, or there is no such decoder.
-    """
-    from emghand.cli.examples import assignments
-    from emghand.decoders.registry import decoder_class
-    from emghand.settings import from_mapping
-    from emghand.training import TrainSettings
-
-    settings = from_mapping(TrainSettings, {**values, **assignments("--fit", changes)})
-    decoder_class(settings.decoder)
-    return settings
 
 
 def cross_validated(
@@ -112,7 +78,7 @@ def results_of(args: argparse.Namespace) -> list[Result]:
 
     files = [i for i in args.items if Path(i).suffix == ".json"]
     models = [i for i in args.items if Path(i).suffix == ".emgmodel"]
-    ways = {_way(i): _settings(i, args.fit) for i in args.items if i not in files + models}
+    ways = {_way(i): _settings(i, args) for i in args.items if i not in files + models}
     if len(ways) + len(files) + len(models) < len(args.items):
         raise UserError("compare: two of the decoders or settings files have the same name")
     if (models or ways) and not args.targets:
@@ -168,11 +134,13 @@ def _way(item: str) -> str:
     return Path(item).stem if item.endswith(SETTINGS_SUFFIXES) else item
 
 
-def _settings(item: str, changes: Sequence[str]) -> TrainSettings:
+def _settings(item: str, args: argparse.Namespace) -> TrainSettings:
     import yaml
 
+    from emghand.cli.examples import train_settings
+
     if not item.endswith(SETTINGS_SUFFIXES):
-        return train_settings({"decoder": item}, changes)
+        return train_settings({"decoder": item}, args)
     try:
         values = yaml.safe_load(Path(item).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -180,6 +148,6 @@ def _settings(item: str, changes: Sequence[str]) -> TrainSettings:
     if not isinstance(values, dict):
         raise UserError(f"{item}: must hold training settings, as decoder: ridge")
     try:
-        return train_settings(values, changes)
+        return train_settings(values, args)
     except UserError as error:
         raise UserError(f"{item}: {error}") from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,68 @@ from emghand.errors import UserError
 if TYPE_CHECKING:
     from emghand.signal.settings import FeatureSettings
     from emghand.storage.recording import Recording
-    from emghand.training import Dataset
+    from emghand.training import Dataset, TrainSettings
+
+
+def add_learning(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say how a decoder is trained, and from which features."""
+    parser.add_argument(
+        "--fit",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="setting of the training, in YAML: delays, max_lag_s, scale, bad_channels, "
+        "max_features, selection_stop, trial_lag_s, discard_first and more; may be given several "
+        "times",
+    )
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameter of the decoder, in YAML; may be given several times",
+    )
+    parser.add_argument(
+        "--search",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,VALUE",
+        help="values of a parameter of the decoder to choose from, by leaving one repetition out",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="feature setting instead of the recorded one, in YAML; may be given several times",
+    )
+    parser.add_argument(
+        "--feature-config",
+        metavar="FILE",
+        help="parameter file of feature_node with the feature settings to use",
+    )
+
+
+def train_settings(values: Mapping[str, Any], args: argparse.Namespace) -> TrainSettings:
+    """Training settings from a mapping, with the changes that the arguments name.
+
+    Raises
+    ------
+    UserError
+        When one is unknown or out of range, or there is no such decoder.
+    """
+    from emghand.decoders.registry import decoder_class
+    from emghand.settings import from_mapping
+    from emghand.training import TrainSettings
+
+    changes = assignments("--fit", args.fit)
+    if args.param:
+        changes["params"] = assignments("--param", args.param)
+    if args.search:
+        changes["search"] = assignments("--search", args.search, several=True)
+    settings = from_mapping(TrainSettings, {**values, **changes})
+    decoder_class(settings.decoder)
+    return settings
 
 
 def find_recordings(targets: Sequence[str], label: str) -> list[Path]:
@@ -85,8 +147,8 @@ def feature_settings(
     return from_mapping(FeatureSettings, values | assignments("--set", changes))
 
 
-def assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
-    """Values of ``NAME=VALUE``, VALUE in YAML.
+def assignments(option: str, texts: Sequence[str], several: bool = False) -> dict[str, Any]:
+    """Values of ``NAME=VALUE``, VALUE in YAML; with several the lists of ``NAME=VALUE,VALUE``.
 
     Raises
     ------
@@ -99,9 +161,9 @@ def assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator:
-            raise UserError(f"{option} {text}: write NAME=VALUE")
+            raise UserError(f"{option} {text}: write NAME=VALUE{',VALUE' * several}")
         try:
-            values[name] = yaml.safe_load(value)
+            values[name] = yaml.safe_load(f"[{value}]" if several else value)
         except yaml.YAMLError as error:
             raise UserError(f"{option} {text}: the value is not YAML") from error
     return values

@@ -148,7 +148,7 @@ class TreesDecoder(Decoder):
 def _extra(Z: Floats, X: Floats, common: dict[str, Any]) -> tuple[list[Tree], Floats, Floats]:
     from sklearn.ensemble import ExtraTreesRegressor
 
-    forest = ExtraTreesRegressor(**common).fit(Z, X)
+    forest = ExtraTreesRegressor(**common).fit(Z, X[:, 0] if X.shape[1] == 1 else X)
     share = 1.0 / len(forest.estimators_)
     trees = [
         (tree.tree_, share * tree.tree_.value[:, :, 0].reshape(-1, X.shape[1]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -34,7 +35,9 @@ class TrainSettings:
 
     decoder: str = setting("kalman", "Kind of decoder.")
     delays: tuple[int, ...] = setting(
-        (), "Features of so many ticks ago are added to those of now.", unit="ticks"
+        (),
+        "Features of so many ticks ago are added to those of now; empty: the decoder's default.",
+        unit="ticks",
     )
     baseline: str = setting(
         "mean", "What is subtracted from the features: mean, rest or none.", choices=BASELINES
@@ -86,10 +89,41 @@ class TrainSettings:
         "none", "Criterion that ends the selection earlier.", choices=STOPS
     )
 
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of the decoder, by name."""
+    search: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Parameters of the decoder and the values to choose from, by leaving one repetition out."""
+
     def __post_init__(self) -> None:
         check(self)
         if self.selection_stop != "none" and not self.max_features:
             raise SettingsError("selection_stop: set max_features above 0, for example 48")
+        # Lists, as from YAML, become tuples: that is what decoders take.
+        params = {name: _as_tuples(value) for name, value in self.params.items()}
+        grid = {name: _as_tuples(values) for name, values in self.search.items()}
+        for name, values in grid.items():
+            if not isinstance(values, tuple) or not values:
+                raise UserError(f"search {name}: needs a list of values to choose from")
+            if name in params:
+                raise UserError(f"{name}: either give its value or search for it, not both")
+        object.__setattr__(self, "params", params)
+        object.__setattr__(self, "search", grid)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Values that were tried in a search.
+
+    Parameters
+    ----------
+    params : mapping
+        Of the decoder.
+    error : float
+        Squared error of the repetitions left out, relative to the variance: about 1 - R².
+    """
+
+    params: Mapping[str, Any]
+    error: float
 
 
 @dataclass(frozen=True)
@@ -104,12 +138,15 @@ class Fitted:
         By how much the features follow `x_d` [s].
     encoder : Encoder, optional
         Between normaliser and decoder.
+    searched : tuple of Candidate
+        What was tried when hyper-parameters were searched, the best first.
     """
 
     decoder: Decoder
     normaliser: Normaliser
     lag_s: float
     encoder: Encoder | None = None
+    searched: tuple[Candidate, ...] = ()
 
     def predict(self, dataset: Dataset) -> Floats:
         """`x_hat` of every row, shape (m, n_dofs)."""
@@ -130,8 +167,16 @@ def fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None = N
     Raises
     ------
     UserError
-        When the data do not determine a decoder.
+        When the data do not determine a decoder, or a parameter is none of its.
     """
+    searched: tuple[Candidate, ...] = ()
+    if settings.search:
+        # Here, because it imports scikit-learn, and because it fits.
+        from emghand.training.search import search
+
+        searched = search(dataset, settings, unlabelled)
+        chosen = {**settings.params, **searched[0].params}
+        settings = replace(settings, params=chosen, search={})
     if settings.discard_first:
         # A training part that holds no first repetition loses nothing.
         dataset = replace(dataset, use=dataset.use & (dataset.repetition != 0))
@@ -166,7 +211,7 @@ def fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None = N
         segments=dataset.segment,
         use=use,
     )
-    return Fitted(decoder, normaliser, lag_s, encoder)
+    return Fitted(decoder, normaliser, lag_s, encoder, searched)
 
 
 def _encoded(encoder: Encoder | None, Z: Floats) -> Floats:
@@ -229,7 +274,7 @@ def train(
         output=output or OutputSettings(),
         lag_s=fitted.lag_s,
         training_hash=dataset.digest,
-        scores={"recordings": list(dataset.digests)} | (scores or {}),
+        scores={"recordings": list(dataset.digests)} | _tried(fitted) | (scores or {}),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         code_version=code_version(),
         encoder=fitted.encoder,
@@ -237,11 +282,23 @@ def train(
 
 
 def _make(dataset: Dataset, settings: TrainSettings) -> Decoder:
-    cls = decoder_class(settings.decoder)
-    decoder = cls()
-    params: dict[str, Any] = {"delays": settings.delays}
-    if "low" in decoder.get_params():
+    decoder = decoder_class(settings.decoder)()
+    known = decoder.get_params()
+    params: dict[str, Any] = {"delays": settings.delays} if settings.delays else {}
+    if "low" in known:
         params["low"] = tuple(d.low for d in dataset.dofs)
         params["high"] = tuple(d.high for d in dataset.dofs)
-    decoder.set_params(**params)
-    return decoder
+    if "tick_rate" in known:
+        params["tick_rate"] = dataset.tick_rate
+    return decoder.set_params(**{**params, **settings.params})
+
+
+def _tried(fitted: Fitted) -> dict[str, Any]:
+    """What a search tried, for the model file."""
+    if not fitted.searched:
+        return {}
+    return {"search": [{"params": dict(c.params), "error": c.error} for c in fitted.searched]}
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(v) for v in value) if isinstance(value, list | tuple) else value

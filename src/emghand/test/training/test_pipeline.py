@@ -166,9 +166,10 @@ def test_settings_or_models_that_do_not_fit_leave_the_old_ones_in_force(model, f
     np.testing.assert_array_equal(tied.step(features[0], 0).out_x_hat.shape, (2,))
 
 
-def test_estimates_of_a_decoder_that_integrates_are_not_integrated_again(model, monkeypatch):
-    monkeypatch.setattr(model.decoder, "differential", True)
-    monkeypatch.setattr(model.decoder, "tick_rate", model.tick_rate)
+def test_estimates_of_a_decoder_that_integrates_are_not_integrated_again(model):
+    params = model.decoder.get_params() | {"differential": True, "tick_rate": model.tick_rate}
+    integrates = type(model.decoder).from_arrays(params, model.decoder.to_arrays())
+    model = dataclasses.replace(model, decoder=integrates)
     with pytest.raises(SettingsError, match="integrates velocities itself"):
         DecoderPipeline(model, OutputSettings(mode=("velocity",)))
     DecoderPipeline(model, OutputSettings())

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from emghand.cli import comparing, scoring
+    from emghand.cli import comparing, examples, scoring
     from emghand.errors import UserError
 
     metrics = scoring.metrics(args.metrics)
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     several = len(args.decoder) > 1
     if several and args.output and Path(args.output).suffix == ".json":
         raise UserError("--output: of several decoders name a folder")
-    ways = {kind: comparing.train_settings({"decoder": kind}, args.fit) for kind in args.decoder}
+    ways = {kind: examples.train_settings({"decoder": kind}, args) for kind in args.decoder}
     results = comparing.cross_validated(args, ways, metrics)
     # Several are compared by the first metric asked for.
     metric = metrics[0] if args.metrics else "nrmse"

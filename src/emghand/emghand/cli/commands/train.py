@@ -13,6 +13,8 @@ computed during the recording, so that it can run the model.
     emghand train sessions/s01 --set transform=sqrt --set bad_channels=[ch3]
     emghand train sessions/s01 --actions map.yaml
     emghand train sessions/s01 --fit max_features=48 --fit selection_stop=bic --fit trial_lag_s=0.2
+    emghand train sessions/s01 --decoder svr --param cost=3 --search gamma=0.1,0.3,1
+    emghand train sessions/s01 --tune-output
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ HELP = "train a decoder on a session"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
+    from emghand.cli import examples
+
     parser.add_argument("source", help="session directory, or a bag, table or data set")
     parser.add_argument("--decoder", default="kalman", help="kind of decoder (default: kalman)")
     parser.add_argument(
@@ -74,25 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RECORDING",
         help="recordings, with labels or not, from which the encoder learns as well",
     )
+    examples.add_learning(parser)
     parser.add_argument(
-        "--fit",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="setting of the training, in YAML: scale, bad_channels, max_features, selection_stop, "
-        "trial_lag_s, discard_first; may be given several times",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="feature setting instead of the recorded one, in YAML; may be given several times",
-    )
-    parser.add_argument(
-        "--feature-config",
-        metavar="FILE",
-        help="parameter file of feature_node with the feature settings to use",
+        "--tune-output",
+        action="store_true",
+        help="tune gains and dead zones of the output on repetitions left out",
     )
     parser.add_argument(
         "--until",
@@ -115,20 +105,19 @@ def run(args: argparse.Namespace) -> int:
 
     from emghand.actions import load_action_map
     from emghand.cli import tables
-    from emghand.cli.examples import assignments, feature_settings
+    from emghand.cli.examples import feature_settings, train_settings
     from emghand.evaluate.crossval import leave_one_repetition_out
-    from emghand.settings import from_mapping
     from emghand.storage.files import write_file
     from emghand.storage.models import EXTENSION, save_model
     from emghand.storage.sessions import MANIFEST, Session
     from emghand.training import (
-        TrainSettings,
         dataset_from_recording,
         fit,
         join,
         train,
         unlabelled_features,
     )
+    from emghand.training.tune_output import tune_output
 
     source = Path(args.source).expanduser()
     if not source.exists():
@@ -144,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
         "encoder": args.encoder,
         "encoder_size": args.encoder_size,
     }
-    settings = from_mapping(TrainSettings, named | assignments("--fit", args.fit))
+    settings = train_settings(named, args)
     if args.encoder_data and settings.encoder == "none":
         raise UserError("--encoder-data: name the encoder with --encoder")
     paths = [source] if session is None else _bags(session, args.bags or ())
@@ -167,7 +156,11 @@ def run(args: argparse.Namespace) -> int:
     }
     if action_map is not None:
         scores["actions"] = action_map.as_dict()
-    model = train(dataset, settings, scores=scores, unlabelled=unlabelled)
+    output, tuned = None, {}
+    if args.tune_output:
+        tuning = tune_output(dataset, settings, unlabelled=unlabelled)
+        output, tuned = tuning.output, {"tuned_output": tuning.as_dict()}
+    model = train(dataset, settings, output, scores | tuned, unlabelled)
     if args.output or session is None:
         path = Path(args.output)
     else:
@@ -178,7 +171,7 @@ def run(args: argparse.Namespace) -> int:
         "model_id": model.model_id,
         "bags": [str(p) for p in paths],
         "lag_s": model.lag_s,
-        **scores,
+        **{k: v for k, v in model.scores.items() if k != "recordings"},
     }
     if session is not None and path.resolve().is_relative_to(session.path.resolve()):
         report = session.new_file_path("results", f"train_{path.stem}", ".json")
@@ -194,6 +187,10 @@ def run(args: argparse.Namespace) -> int:
         validation.compensated,
     )
     tables.print_explanation(model.lag_s)
+    for candidate in model.scores.get("search", ())[:5]:
+        print(f"searched: error {candidate['error']:.3f} with {candidate['params']}")
+    if args.tune_output:
+        print(f"output tuned: RMSE {tuning.before:.3f} -> {tuning.after:.3f}, repetitions left out")
     print(f"wrote {path}")
     return 0
 
