@@ -21,6 +21,7 @@ setup(
         "scipy",
         "zstandard",
     ],
+    package_data={"emghand.report": ["*.css"]},
     extras_require={"plot": ["matplotlib"]},
     zip_safe=True,
     maintainer="emghand maintainers",

@@ -370,26 +370,17 @@ def _handles(series: Sequence[str], boxes: bool = False) -> list[Any]:
     handles: list[Any] = []
     for index, name in enumerate(series):
         look = style.look(index)
-        if boxes:
-            handles.append(
-                Patch(
-                    facecolor=style.tint(look.color),
-                    edgecolor=style.INK,
-                    linewidth=0.7,
-                    hatch=look.hatch,
-                    label=name,
-                )
-            )
-        else:
-            handles.append(
-                Line2D(
-                    [],
-                    [],
-                    linestyle="none",
-                    marker=look.marker,
-                    markersize=4.5,
-                    color=look.color,
-                    label=name,
-                )
-            )
+        mark = Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=look.marker,
+            markersize=4.5,
+            color=look.color,
+            label=name,
+        )
+        box = Patch(
+            facecolor=style.tint(look.color), edgecolor=style.INK, linewidth=0.7, hatch=look.hatch
+        )
+        handles.append((box, mark) if boxes else mark)
     return handles
