@@ -29,7 +29,7 @@ from emghand.report.score_figures import MEAN, Measures, box_figure, mean_of, ti
 from emghand.report.signal_figure import signal_figure
 from emghand.report.signal_quality import SETTLE_S, SignalQuality
 from emghand.report.sources import Material, plain
-from emghand.report.tracking import Column, tracking_figure
+from emghand.report.tracking import Column, spans_of_periods, tracking_figure
 from emghand.storage.models import Model
 from emghand.storage.recording import Recording
 from emghand.version import code_version
@@ -46,8 +46,8 @@ SIGNAL_TEXT = {
 }
 MEASURE_TEXT = (
     "RMSE: root mean squared error, in units of the normalised range (0 rest, ±1 full). NRMSE: "
-    "RMSE over the range of x_d. R²: share of the variance of x_d explained, 1 at best, without bound "
-    "below. Error of intended DOFs: RMSE while the DOF is meant to be away from rest. Unintended "
+    "RMSE over the range of x_d. R²: share of the variance of x_d explained, at most 1, no lower "
+    "bound. Error of intended DOFs: RMSE while the DOF is meant to be away from rest. Unintended "
     "movement: root mean square of the estimate while the DOF is meant to rest and another is not."
 )
 
@@ -90,8 +90,8 @@ def _summary(material: Material, choice: Choice) -> Section:
     for name, result in material.results.items():
         for source in result.sources:
             if source.digest in result.trained_on:
-                section.text.append(
-                    f"Warning: {name} was trained on {_file(material, source.name)}; its scores "
+                section.warnings.append(
+                    f"{name} was trained on {_file(material, source.name)}; its scores "
                     "there say little about new data."
                 )
     if material.results:
@@ -104,7 +104,7 @@ def _summary(material: Material, choice: Choice) -> Section:
                     "R² of x_hat",
                     "R² of out_x_hat",
                     "RMSE of out_x_hat",
-                    "unintended",
+                    "unintended movement",
                     "lag [ms]",
                     "ticks scored",
                 ),
@@ -156,7 +156,8 @@ def _recording_row(name: str, recording: Recording) -> list[Cell]:
         rate,
         plain(recording.stream.device),
         max(0, counted - received),
-        len({p.trial for p in recording.periods if p.movement}),
+        # A latched state from before the recording may name an older trial.
+        sum(s.right > 0.0 for s in spans_of_periods(recording.periods, first.stamp_ns)),
     ]
 
 
@@ -229,7 +230,8 @@ def _scores(material: Material, choice: Choice) -> Iterator[Section]:
     if not material.results:
         return
     yield _boxes(material, choice, "movement")
-    yield _boxes(material, choice, "file")
+    if len({source.digest for r in material.results.values() for source in r.sources}) > 1:
+        yield _boxes(material, choice, "file")
     unintended = Section("Intended and unintended movement")
     try:
         unintended.pictures.append(

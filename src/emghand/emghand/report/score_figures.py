@@ -180,7 +180,7 @@ def box_figure(
         figure, axes = style.grid_of_axes(
             len(groups),
             1,
-            height=0.6 + 1.75 * len(groups) + (0.05 * longest if crowded else 0.0),
+            height=0.6 + 1.45 * len(groups) + (0.05 * longest if crowded else 0.0),
             sharex=True,
         )
         for axis, (metric, by) in zip(axes[:, 0], groups.items(), strict=True):
@@ -204,13 +204,13 @@ def box_figure(
 
 def _boxes(axis: Any, by: Mapping[str, Floats], names: list[str], index: int, count: int) -> None:
     look = style.look(index)
-    width = min(0.5, 0.8 / count)
+    width = min(0.3, 0.8 / count)
     for place, name in enumerate(names):
         values = by.get(name, np.empty(0))
         values = np.sort(values[np.isfinite(values)])
         if not len(values):
             continue
-        x = place + style.spread(index, count, 0.8 * (1 - 1 / count) if count > 1 else 0.0)
+        x = place + style.spread(index, count, min(0.3 * count, 0.8) * (1 - 1 / count))
         if len(values) >= _FEWEST:
             drawn = axis.boxplot(
                 [values],
