@@ -25,7 +25,14 @@ from emghand.report.parts import (
     tracking_columns,
     trained_series,
 )
-from emghand.report.score_figures import MEAN, Measures, box_figure, mean_of, title_of
+from emghand.report.score_figures import (
+    MEAN,
+    Measures,
+    box_figure,
+    in_order,
+    mean_of,
+    title_of,
+)
 from emghand.report.signal_figure import signal_figure
 from emghand.report.signal_quality import SETTLE_S, SignalQuality
 from emghand.report.sources import Material, plain
@@ -209,12 +216,13 @@ def _scores(material: Material, choice: Choice) -> Iterator[Section]:
     except UserError as error:
         material.leave_out("scores", error)
         return
+    names = ", ".join(material.results or material.models)
     how = SIGNAL_TEXT[choice.signal] if material.results else "x_hat, each repetition left out"
     per_dof.pictures.append(
         Picture(
             "scores",
             figure,
-            f"Scores of {how}, per DOF and their mean (grey row).",
+            f"{names}: scores of {how}, per DOF and their mean (grey row).",
             "Scores per DOF; the numbers stand in the tables below.",
         )
     )
@@ -238,8 +246,8 @@ def _scores(material: Material, choice: Choice) -> Iterator[Section]:
             Picture(
                 "unintended",
                 draw_unintended(material, choice),
-                "Above: error of each DOF while it is meant to move (filled) and its movement "
-                "while only others are (open). Below: mean estimate while x_d is within 10 % of "
+                f"{names}. Above: error of each DOF while it is meant to move (filled) and its "
+                "movement while only others are (open). Below: mean estimate while x_d is within 10 % of "
                 "the largest value of the movement; what stands beside the asked-for DOF is "
                 "unintended.",
                 "Intended error and unintended movement per DOF, and a map of movements by DOFs.",
@@ -251,7 +259,7 @@ def _scores(material: Material, choice: Choice) -> Iterator[Section]:
 
 
 def _score_table(name: str, signal: str, measures: Measures, folded: bool) -> Table:
-    metrics = list(measures)
+    metrics = in_order(measures)
     dofs = list(dict.fromkeys(d for by in measures.values() for d in by))
     rows: list[list[Cell]] = [[d, *(measures[m].get(d) for m in metrics)] for d in dofs]
     rows.append([MEAN, *(mean_of(measures[m]) for m in metrics)])
@@ -266,6 +274,7 @@ def _score_table(name: str, signal: str, measures: Measures, folded: bool) -> Ta
 
 def _boxes(material: Material, choice: Choice, by: str) -> Section:
     plural = {"movement": "movements", "file": "files"}[by]
+    names = ", ".join(material.results)
     section = Section(f"By {by}")
     metrics = choice.metrics or BOX_METRICS
     try:
@@ -274,10 +283,11 @@ def _boxes(material: Material, choice: Choice, by: str) -> Section:
             Picture(
                 plural,
                 box_figure(groups, by, "one trial, mean of its DOFs"),
-                f"Scores of {SIGNAL_TEXT[choice.signal]}, by {by}. A point is one trial (or 5 s of "
-                "a recording without trials), the mean over the DOFs for which the score is "
-                "defined; a box, where there are five or more, spans the quartiles with the "
-                "median, whiskers reach to the last point within 1.5 times its height.",
+                f"{names}: scores of {SIGNAL_TEXT[choice.signal]}, by {by}. A point is one trial "
+                "(or 5 s of a recording without trials), the mean over the DOFs for which the score "
+                "is defined; of more than 60 only those beyond the whiskers. A box, where there are "
+                "five or more, spans the quartiles with the median; whiskers reach to the last "
+                "value within 1.5 times its height.",
                 f"Box plots of trials by {by}.",
             )
         )
@@ -288,15 +298,17 @@ def _boxes(material: Material, choice: Choice, by: str) -> Section:
         rows = result.tables.get(table, ())
         if not rows:
             continue
+        # Within one movement most DOFs rest: the mean of their R² says nothing.
+        averaged = [m for m in result.metrics if m not in ("r2", "correlation")]
         cells: list[list[Cell]] = []
         for row in rows:
             shown = _file(material, row.name) if by == "file" else plain(row.name)
             measures = row.scores[choice.signal]
-            cells.append([shown, row.ticks, *(mean_of(measures[m]) for m in result.metrics)])
+            cells.append([shown, row.ticks, *(mean_of(measures[m]) for m in averaged)])
         section.tables.append(
             Table(
                 f"{name}: means over the DOFs",
-                (by, "ticks", *(title_of(m) for m in result.metrics)),
+                (by, "ticks", *(title_of(m) for m in averaged)),
                 cells,
                 key=f"{table}/{name}/{choice.signal}",
             )
@@ -308,7 +320,7 @@ def _boxes(material: Material, choice: Choice, by: str) -> Section:
 def _detail(name: str, result: Result, table: str, signal: str) -> Table:
     """Every number of a table of a result."""
     rows: list[list[Cell]] = [
-        [f"{row.name} · {dof}", *(by[dof] for by in row.scores[signal].values())]
+        [f"{row.name} · {dof}", *(row.scores[signal][m][dof] for m in result.metrics)]
         for row in result.tables[table]
         for dof in next(iter(row.scores[signal].values()), {})
     ]

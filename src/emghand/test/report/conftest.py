@@ -28,9 +28,9 @@ write_bag = _training.write_bag
 
 @pytest.fixture(scope="session")
 def session(tmp_path_factory, collected, unseen, write_bag):
+    from emghand.signal.settings import FeatureSettings
     from emghand.storage.models import save_model
     from emghand.storage.sessions import Session
-    from emghand.signal.settings import FeatureSettings
     from emghand.training import TrainSettings, dataset_from_recording, train
 
     made = Session.create(tmp_path_factory.mktemp("report") / "s01", "p01")
@@ -45,9 +45,9 @@ def session(tmp_path_factory, collected, unseen, write_bag):
 @pytest.fixture(scope="session")
 def timed_bag(tmp_path_factory):
     """Bag of a live run of 200 ticks with known latencies, in ms: 2, 0.1, 0.05, 0.25."""
-    from emghand.storage.bags import BagWriter
-
     from bag_maker import MS, TYPES, Maker
+
+    from emghand.storage.bags import BagWriter
 
     TYPES["/decoder/timing"] = "emghand_interfaces/msg/TickTiming"
     TYPES["/decoder/out_x_hat"] = "sensor_msgs/msg/JointState"

@@ -15,9 +15,7 @@ LENGTH = 20 * RATE
 
 def recording(samples, missing_at=None, labelled=True, unit="V"):
     t = np.arange(0, len(samples), 16)
-    blocks = [
-        Block(int(i), int(i) * 1_000_000, samples[i : i + 16].astype(np.float32)) for i in t
-    ]
+    blocks = [Block(int(i), int(i) * 1_000_000, samples[i : i + 16].astype(np.float32)) for i in t]
     if missing_at is not None:
         del blocks[missing_at]
     stamps = t.astype(np.int64) * 1_000_000
@@ -53,10 +51,11 @@ def test_levels_and_ratio_are_those_of_the_signal(samples):
 def test_spectrum_holds_the_power_and_mains_its_share(samples):
     found = measure_signal(recording(samples))
     width = found.frequencies[1]
-    # Parseval: the density adds up to the variance; exact but for the last segment's edge.
-    np.testing.assert_allclose(
-        found.power.sum(axis=1) * width, samples.var(axis=0), rtol=0.02, atol=1e-20
-    )
+    # Parseval: the density adds up to the variance; windows see a changing level unevenly.
+    total = found.power.sum(axis=1) * width
+    assert total[1] == pytest.approx(samples[:, 1].var(), rel=1e-3)
+    assert total[0] == pytest.approx(samples[:, 0].var(), rel=0.1)
+    assert total[2] == 0.0
     assert found.mains_share[1] > 0.99
     assert found.mains_share[0] < 0.01
     assert found.mains_hz == (50.0, 100.0, 150.0)
