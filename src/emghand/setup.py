@@ -24,6 +24,7 @@ setup(
         "threadpoolctl",
         "zstandard",
     ],
+    package_data={"emghand.report": ["*.css"]},
     extras_require={
         "dask": ["dask", "distributed"],
         "plot": ["matplotlib"],

@@ -65,6 +65,9 @@ def line(seconds: Floats, values: Floats, bins: int) -> tuple[Floats, Floats]:
             continue
         share = float(part_t[-1] - part_t[0]) / span
         few_t, few_y = decimated(part_t, part_y, max(2, round(bins * share)))
+        # What lies within a level stretch adds nothing to the line.
+        step = np.diff(few_y, prepend=np.nan, append=np.nan) != 0.0
+        few_t, few_y = few_t[step[:-1] | step[1:]], few_y[step[:-1] | step[1:]]
         t += [few_t, few_t[-1:]]
         y += [few_y, np.array([np.nan])]
     if not t:

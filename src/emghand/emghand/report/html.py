@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Cell = str | float | int | None
 
-SVG_BYTES = 100_000
+SVG_BYTES = 250_000
 """An SVG up to this length is taken as it is; a longer one only when the PNG is longer still."""
 PNG_DPI = 170
 
@@ -32,13 +32,21 @@ _COLORS = {
     style.FILL: "var(--fill)",
     style.PAPER: "var(--paper)",
     "#ffffff": "var(--paper)",
+    style.BLUE: "var(--blue)",
+    style.VERMILION: "var(--vermilion)",
+    style.GREEN: "var(--green)",
+    style.PURPLE: "var(--purple)",
+    style.ORANGE: "var(--orange)",
+    style.SKY: "var(--sky)",
 }
+_VARIABLES = {color.lower(): name for color, name in _COLORS.items()}
 _COLOR = re.compile("|".join(_COLORS), re.IGNORECASE)
 _HEAD = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _SIZE = re.compile(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>')
 _ID = re.compile(r'(\bid="|href="#|url\(#)')
 _LONG = re.compile(r"(\d+\.\d\d)\d+")
+_BOLD = ' class="mean"'
 _PATH = re.compile(r'( d=")([^"]*)(")')
 
 
@@ -89,17 +97,18 @@ class Picture:
 
 @dataclass
 class Section:
-    """A heading with text, figures and tables."""
+    """A heading with warnings, text, figures and tables."""
 
     title: str
     text: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to show."""
-        return not (self.text or self.pictures or self.tables)
+        return not (self.warnings or self.text or self.pictures or self.tables)
 
 
 def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
@@ -112,6 +121,7 @@ def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     parts = []
     for i, section in enumerate(shown, 1):
         parts.append(f'<section id="s{i}"><h2>{escape(section.title)}</h2>')
+        parts += [f'<p class="warning">{escape(text)}</p>' for text in section.warnings]
         parts += [f"<p>{escape(text)}</p>" for text in section.text]
         for picture in section.pictures:
             number += 1
@@ -164,7 +174,7 @@ def inline_svg(svg: str, prefix: str, alt: str) -> str:
     opening = f'<svg viewBox="{box}" role="img" aria-label="{escape(alt)}">'
     svg = _SIZE.sub(lambda _: opening, svg, count=1)
     svg = _ID.sub(lambda m: m[1] + prefix, svg)
-    svg = _COLOR.sub(lambda m: _COLORS[m[0].lower()], svg)
+    svg = _COLOR.sub(lambda m: _VARIABLES[m[0].lower()], svg)
     svg = _PATH.sub(lambda m: m[1] + " ".join(_LONG.sub(r"\1", m[2]).split()) + m[3], svg)
     return svg.strip()
 
@@ -172,16 +182,17 @@ def inline_svg(svg: str, prefix: str, alt: str) -> str:
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(h)}</th>' for h in table.head)
     rows = "".join(
-        f'<tr><th scope="row">{escape(str(row[0]))}</th>{"".join(map(_cell, row[1:]))}</tr>\n'
+        f'<tr{_BOLD if row[0] == "mean" else ""}><th scope="row">{escape(str(row[0]))}</th>'
+        f"{''.join(map(_cell, row[1:]))}</tr>\n"
         for row in table.rows
     )
     key = f' data-key="{escape(table.key)}"' if table.key else ""
     caption = escape(table.caption)
-    inner = f"<table{key}><caption>{caption}</caption><thead><tr>{head}</tr></thead>\n"
-    inner += f"<tbody>{rows}</tbody></table>"
+    body = f"<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>"
     if table.folded:
+        inner = f'<div class="wide"><table{key} aria-label="{caption}">{body}</div>'
         return f"<details><summary>{caption}</summary>{inner}</details>"
-    return f'<div class="wide">{inner}</div>'
+    return f'<div class="wide"><table{key}><caption>{caption}</caption>{body}</div>'
 
 
 def _cell(value: Cell) -> str:
@@ -201,7 +212,7 @@ def shown(value: float | int) -> str:
         text = f"{value:.0f}"
     elif size >= 10.0:
         text = f"{value:.1f}"
-    elif size >= 0.01 or value == 0.0:
+    elif size >= 0.01 or size < 5e-5:
         text = f"{value:.3f}"
     else:
         text = f"{value:.2g}"

@@ -30,8 +30,8 @@ STAGES = {
 }
 """What is measured, by key; `received` by the recorder, the others by the decoder itself."""
 
-DELAY_HZ = 100.0
-"""The delay of the filters is stated here, in the middle of the power of surface EMG."""
+DELAY_HZ = 80.0
+"""The delay of the filters is stated here: where surface EMG is strong, and between the notches."""
 
 OPTIMUM_MS = (100.0, 125.0)
 """Best delay of a prosthesis (Farrell and Weir 2007, doi 10.1109/TNSRE.2007.891391)."""
@@ -123,8 +123,8 @@ def delays_ms(features: FeatureSettings, rate: float) -> dict[str, float]:
     Returns
     -------
     dict
-        ``band-pass`` and ``notches``: group delay at `DELAY_HZ`, or at a quarter of the Nyquist
-        frequency of slow streams. ``window``: of a mean over the window, (N - 1) / 2 samples.
+        ``band-pass`` and ``notches``: group delay at `DELAY_HZ`, or at an eighth of the rate of
+        slow streams. ``window``: of a mean over the window, (N - 1) / 2 samples.
         ``tick``: mean wait of a sample for its tick, (hop - 1) / 2 samples.
     """
     frequency = min(DELAY_HZ, rate / 8.0)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
-from emghand.evaluate.metrics import find_metric
+from emghand.evaluate.metrics import DEFAULT_METRICS, find_metric
 from emghand.report import style
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _LOWEST = -1.0
 """Ratios below this (R² of a useless estimate has no bound) are drawn at the edge, with a value."""
 _FEWEST = 5
 """A box needs so many values; fewer are drawn as points alone."""
+_MOST_POINTS = 60
+"""Of more values than this only those beyond the whiskers are drawn as points."""
 _MOST_GROUPS = 40
 _ON_LIGHT, _ON_DARK = "#1d1d1d", "#fdfdfd"
 """Text on the colours of a map, whatever the ground of the page."""
@@ -55,6 +57,14 @@ def unit_of(metric: str) -> str:
     """What the axis of a metric shows, with its unit."""
     unit = find_metric(metric).unit
     return _UNITS.get(metric, f"[{unit}]" if unit else "normalised")
+
+
+def in_order(metrics: Iterable[str]) -> list[str]:
+    """Metrics as they are always listed, others behind them."""
+    given = list(metrics)
+    return [m for m in DEFAULT_METRICS if m in given] + [
+        m for m in given if m not in DEFAULT_METRICS
+    ]
 
 
 def mean_of(values: Mapping[str, float | None]) -> float:
@@ -121,7 +131,7 @@ def _score_panel(axis: Any, metric: str, series: Mapping[str, Measures], dofs: l
         for y, (value, x) in enumerate(zip(row, drawn, strict=True)):
             if np.isfinite(value) and (len(series) == 1 or value < _LOWEST):
                 axis.annotate(
-                    f"{value:.3g}" if abs(value) >= 10 else f"{value:.2f}",
+                    _short(float(value)),
                     (max(x, 0.0), y + offset),
                     xytext=(5, 0),
                     fontsize=6.5,
@@ -133,6 +143,7 @@ def _score_panel(axis: Any, metric: str, series: Mapping[str, Measures], dofs: l
     low, high = min(0.0, known_values.min(initial=0.0)), known_values.max(initial=1e-3)
     if metric in ("r2", "correlation"):
         high = 1.0
+        axis.set_xticks([t for t in (-1.0, -0.5, 0.0, 0.5, 1.0) if t >= low - 0.25])
     margin = 0.2 if len(series) == 1 else 0.06
     axis.set_xlim(low - 0.05 * (high - low) * (low < 0), high + margin * (high - low))
     axis.set_ylim(len(names) - 0.4, -0.6)
@@ -144,14 +155,20 @@ def _score_panel(axis: Any, metric: str, series: Mapping[str, Measures], dofs: l
     style.number_lines(axis, "x")
 
 
+def _short(value: float) -> str:
+    size = abs(value)
+    text = f"{value:.3g}" if size >= 10.0 else f"{value:.2f}" if size >= 0.095 else f"{value:.2g}"
+    return text.replace("-", "−")
+
+
 def box_figure(
     groups: Mapping[str, Mapping[str, Mapping[str, Floats]]], what: str, values: str
 ) -> Figure:
     """Box plots: one panel per metric, one place per group, one box per series.
 
     A box is from the first to the third quartile with the median in it; whiskers reach to the last
-    value within 1.5 times its height. Every value is a point. Groups with fewer than five
-    values get no box.
+    value within 1.5 times its height. Every value is a point; of more than 60 only those beyond
+    the whiskers. Groups with fewer than five values get no box.
 
     Parameters
     ----------
@@ -180,7 +197,7 @@ def box_figure(
         figure, axes = style.grid_of_axes(
             len(groups),
             1,
-            height=0.6 + 1.75 * len(groups) + (0.05 * longest if crowded else 0.0),
+            height=0.6 + 1.45 * len(groups) + (0.05 * longest if crowded else 0.0),
             sharex=True,
         )
         for axis, (metric, by) in zip(axes[:, 0], groups.items(), strict=True):
@@ -204,13 +221,13 @@ def box_figure(
 
 def _boxes(axis: Any, by: Mapping[str, Floats], names: list[str], index: int, count: int) -> None:
     look = style.look(index)
-    width = min(0.5, 0.8 / count)
+    width = min(0.3, 0.8 / count)
     for place, name in enumerate(names):
         values = by.get(name, np.empty(0))
         values = np.sort(values[np.isfinite(values)])
         if not len(values):
             continue
-        x = place + style.spread(index, count, 0.8 * (1 - 1 / count) if count > 1 else 0.0)
+        x = place + style.spread(index, count, min(0.3 * count, 0.8) * (1 - 1 / count))
         if len(values) >= _FEWEST:
             drawn = axis.boxplot(
                 [values],
@@ -231,6 +248,10 @@ def _boxes(axis: Any, by: Mapping[str, Floats], names: list[str], index: int, co
                     linewidth=0.7,
                     hatch=look.hatch if count > 1 else "",
                 )
+        if len(values) > _MOST_POINTS:
+            first, third = np.percentile(values, (25.0, 75.0))
+            reach = 1.5 * (third - first)
+            values = values[(values < first - reach) | (values > third + reach)]
         # Neighbours in value stand side by side, always the same way.
         aside = (np.arange(1, len(values) + 1) * 0.618034) % 1.0 - 0.5 if len(values) > 1 else 0.0
         axis.plot(
@@ -370,26 +391,17 @@ def _handles(series: Sequence[str], boxes: bool = False) -> list[Any]:
     handles: list[Any] = []
     for index, name in enumerate(series):
         look = style.look(index)
-        if boxes:
-            handles.append(
-                Patch(
-                    facecolor=style.tint(look.color),
-                    edgecolor=style.INK,
-                    linewidth=0.7,
-                    hatch=look.hatch,
-                    label=name,
-                )
-            )
-        else:
-            handles.append(
-                Line2D(
-                    [],
-                    [],
-                    linestyle="none",
-                    marker=look.marker,
-                    markersize=4.5,
-                    color=look.color,
-                    label=name,
-                )
-            )
+        mark = Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=look.marker,
+            markersize=4.5,
+            color=look.color,
+            label=name,
+        )
+        box = Patch(
+            facecolor=style.tint(look.color), edgecolor=style.INK, linewidth=0.7, hatch=look.hatch
+        )
+        handles.append((box, mark) if boxes else mark)
     return handles

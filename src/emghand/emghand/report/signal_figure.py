@@ -51,12 +51,14 @@ def signal_figure(measured: Sequence[SignalQuality]) -> Figure:
                 f"{first.label} and {other.label} differ in channels or unit: draw them one by one"
             )
     style.check_series(len(measured))
-    raster = 0.35 + 0.07 * min(len(first.channels) + 1, 24)
-    heights = [1.5, 1.35, *(raster if _faulty(one) else 0.2 for one in measured)]
+    raster = 0.3 + 0.07 * min(len(first.channels) + 1, 24)
+    heights = [1.2, 1.2, *(raster if _faulty(one) else 0.1 for one in measured)]
     from matplotlib.figure import Figure
 
     with style.drawing():
-        figure = Figure(figsize=(style.WIDTH, 0.8 + sum(heights)), layout="constrained")
+        figure = Figure(
+            figsize=(style.WIDTH, 0.6 + 0.55 * len(heights) + sum(heights)), layout="constrained"
+        )
         grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
         _levels(figure.add_subplot(grid[0, 0]), measured)
         _ratios(figure.add_subplot(grid[0, 1]), measured)

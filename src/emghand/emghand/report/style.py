@@ -204,7 +204,8 @@ def plain_log(axis: Any, steps: tuple[float, ...] = (1.0,)) -> None:
 def legend_above(figure: Figure, handles: list[Any], columns: int = 4) -> None:
     """One legend for the whole figure, above its axes; none for nothing."""
     if handles:
-        figure.legend(handles=handles, loc="outside upper left", ncols=columns)
+        labels = [(h[-1] if isinstance(h, tuple) else h).get_label() for h in handles]
+        figure.legend(handles, labels, loc="outside upper left", ncols=columns)
 
 
 def render(figure: Figure, kind: str, dpi: int = DPI) -> bytes:

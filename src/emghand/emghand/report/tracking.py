@@ -184,9 +184,9 @@ def _draw_row(axis: Any, column: Column, row: int, series: Sequence[str], n_colu
             zorder=2,
         )
     if row == 0:
-        _name_movements(axis, column, n_columns)
+        height = _name_movements(axis, column, n_columns)
         if n_columns > 1:
-            axis.set_title(column.title)
+            axis.set_title(column.title, pad=3.0 + height)
 
 
 def spans_of_periods(periods: Sequence[Period], start_ns: int) -> list[Span]:
@@ -204,16 +204,19 @@ def spans_of_periods(periods: Sequence[Period], start_ns: int) -> list[Span]:
     return spans
 
 
-def _name_movements(axis: Any, column: Column, n_columns: int) -> None:
-    """Names above the first row: side by side, upright, or none, as there is room."""
+def _name_movements(axis: Any, column: Column, n_columns: int) -> float:
+    """Names above the first row: side by side, upright, or none, as there is room.
+
+    Returns their height in points.
+    """
     start, end = float(column.seconds[0]), float(column.seconds[-1])
     spans = [s for s in column.movements if s.right > start and s.left < end]
     per_second = 0.85 * style.WIDTH / n_columns / max(end - start, 1e-9)
     middles = [(max(s.left, start) + min(s.right, end)) / 2 for s in spans]
     room = min((b - a for a, b in itertools.pairwise(middles)), default=end - start)
     longest = max((len(s.name) for s in spans), default=0)
-    if room * per_second < _LINE_IN:
-        return
+    if not spans or room * per_second < _LINE_IN:
+        return 0.0
     flat = room * per_second >= longest * _CHARACTER_IN
     for middle, span in zip(middles, spans, strict=True):
         axis.annotate(
@@ -227,3 +230,4 @@ def _name_movements(axis: Any, column: Column, n_columns: int) -> None:
             fontsize=6.5,
             rotation=0 if flat else 90,
         )
+    return 9.0 if flat else 4.0 + 72.0 * _CHARACTER_IN * longest

@@ -52,14 +52,18 @@ def trial_scores(ticks: Ticks, signal: str, metrics: Sequence[str]) -> TrialScor
     """
     case = ticks.case(signal)
     rows = np.flatnonzero(np.isfinite(target(ticks, signal)).all(axis=1))
+    named = np.array([bool(name) for name in ticks.movements])[ticks.movement]
+    # Of a prompted recording, what lies between the trials is none.
+    prompted = np.isin(ticks.recording, ticks.recording[named])
     piece = (ticks.stamps_ns - ticks.stamps_ns.min(initial=0)) // round(PIECE_S * 1e9)
     trial = np.where(ticks.trial >= 0, ticks.trial, piece)
     keys = np.stack([ticks.fold, ticks.recording, trial, ticks.movement], axis=1)[rows]
-    found, which = np.unique(keys, axis=0, return_inverse=True)
-    order = np.argsort(which.ravel(), kind="stable")
+    kept = np.flatnonzero((named | ~prompted)[rows])
+    found, which = np.unique(keys[kept], axis=0, return_inverse=True)
+    order = kept[np.argsort(which.ravel(), kind="stable")]
     ends = np.cumsum(np.bincount(which.ravel(), minlength=len(found)))
     values: dict[str, list[float]] = {m: [] for m in metrics}
-    for part in np.split(order, ends[:-1]):
+    for part in np.split(order, ends[:-1]) if len(found) else ():
         own = dataclasses.replace(
             case, x_d=case.x_d[part], estimate=case.estimate[part], run=case.run[part]
         )

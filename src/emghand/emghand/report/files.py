@@ -1,0 +1,78 @@
+"""A report as files: the HTML, and each figure by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from emghand.errors import UserError
+from emghand.report import style
+from emghand.report.document import build, subtitle, title
+from emghand.report.html import page
+from emghand.report.parts import Choice
+from emghand.report.sources import Material
+from emghand.storage.files import write_file
+
+
+def write_report(
+    material: Material,
+    output: str | Path,
+    *,
+    choice: Choice | None = None,
+    figures: str | Path | None = None,
+    formats: Sequence[str] = style.FORMATS,
+    replace: bool = False,
+) -> list[Path]:
+    """Write a report and, where asked for, its figures.
+
+    Parameters
+    ----------
+    material : Material
+    output : path
+        HTML file.
+    choice : Choice, optional
+    figures : path, optional
+        Folder for the figures; made when it does not exist.
+    formats : sequence of str
+        Of the figures, of `emghand.report.style.FORMATS`.
+    replace : bool
+        Whether files of these names may be replaced.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    UserError
+        When matplotlib is missing, there is nothing to report, or a file exists or cannot be
+        written.
+    """
+    output = Path(output)
+    for kind in formats:
+        if kind not in style.FORMATS:
+            raise UserError(f"{kind!r} is no format, choose from: {', '.join(style.FORMATS)}")
+    if not replace and output.exists():
+        raise UserError(f"{output}: exists already; choose another name, or --replace")
+    with style.drawing():
+        sections = build(material, choice or Choice())
+    pictures = [p for s in sections for p in s.pictures]
+    if not (pictures or any(s.tables for s in sections[:-2])):
+        reasons = "; ".join(dict.fromkeys(item.why for item in material.left_out))
+        raise UserError(f"there is nothing to report: {reasons or 'the sources are empty'}")
+    html = page(title(material), subtitle(material), sections)
+    write_file(output, html.encode(), replace=replace)
+    written = [output]
+    if figures is not None:
+        folder = Path(figures)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made: {error.strerror or error}") from error
+        for picture in pictures:
+            for kind in formats:
+                path = folder / f"{picture.name}.{kind}"
+                write_file(path, style.render(picture.figure, kind), replace=replace)
+                written.append(path)
+    return written
