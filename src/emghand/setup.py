@@ -6,7 +6,7 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(exclude=["test"]),
-    package_data={"emghand.storage.datasets": ["*.csv"]},
+    package_data={"emghand.report": ["*.css"], "emghand.storage.datasets": ["*.csv"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -24,7 +24,6 @@ setup(
         "threadpoolctl",
         "zstandard",
     ],
-    package_data={"emghand.report": ["*.css"]},
     extras_require={
         "dask": ["dask", "distributed"],
         "plot": ["matplotlib"],

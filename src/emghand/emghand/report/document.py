@@ -247,8 +247,8 @@ def _scores(material: Material, choice: Choice) -> Iterator[Section]:
                 "unintended",
                 draw_unintended(material, choice),
                 f"{names}. Above: error of each DOF while it is meant to move (filled) and its "
-                "movement while only others are (open). Below: mean estimate while x_d is within 10 % of "
-                "the largest value of the movement; what stands beside the asked-for DOF is "
+                "movement while only others are (open). Below: mean estimate while x_d is within "
+                "10 % of the largest value of the movement; what stands beside the asked-for DOF is "
                 "unintended.",
                 "Intended error and unintended movement per DOF, and a map of movements by DOFs.",
             )
@@ -284,10 +284,10 @@ def _boxes(material: Material, choice: Choice, by: str) -> Section:
                 plural,
                 box_figure(groups, by, "one trial, mean of its DOFs"),
                 f"{names}: scores of {SIGNAL_TEXT[choice.signal]}, by {by}. A point is one trial "
-                "(or 5 s of a recording without trials), the mean over the DOFs for which the score "
-                "is defined; of more than 60 only those beyond the whiskers. A box, where there are "
-                "five or more, spans the quartiles with the median; whiskers reach to the last "
-                "value within 1.5 times its height.",
+                "(or 5 s of a recording without trials), the mean over the DOFs for which the "
+                "score is defined; of more than 60 only those beyond the whiskers. A box, where "
+                "there are five or more, spans the quartiles with the median; whiskers reach to "
+                "the last value within 1.5 times its height.",
                 f"Box plots of trials by {by}.",
             )
         )
