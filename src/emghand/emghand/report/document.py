@@ -248,8 +248,8 @@ def _scores(material: Material, choice: Choice) -> Iterator[Section]:
                 draw_unintended(material, choice),
                 f"{names}. Above: error of each DOF while it is meant to move (filled) and its "
                 "movement while only others are (open). Below: mean estimate while x_d is within "
-                "10 % of the largest value of the movement; what stands beside the asked-for DOF is "
-                "unintended.",
+                "10 % of the largest value of the movement; what stands beside the asked-for DOF "
+                "is unintended.",
                 "Intended error and unintended movement per DOF, and a map of movements by DOFs.",
             )
         )
