@@ -73,6 +73,8 @@ def _select(args: argparse.Namespace) -> int:
     subject = simulated_subject(args.seed) if args.simulate else recorded_subject(args.session)
     sweep = ActionSweep((subject,), args.choose, TrainSettings(args.decoder))
     report = sweeping.run(args, sweep, str(output.with_suffix(".sweep")))
+    for error in dict.fromkeys(report.errors.values()):
+        print(f"error: {error}", file=sys.stderr)
     chosen = sweep.action_map(subject, report.results, args.method, args.dofs)
     chosen.save(output)
     if args.json:
@@ -82,7 +84,5 @@ def _select(args: argparse.Namespace) -> int:
     sweeping.print_table(f"{subject.name}: {args.choose} of {len(subject.actions)}", report.table)
     for drive in chosen.drives:
         print(f"{drive.action} drives {drive.dof}")
-    for error in report.errors.values():
-        print(f"error: {error}", file=sys.stderr)
     print(f"wrote {output}")
     return 1 if report.errors else 0
