@@ -115,7 +115,7 @@ def _held_out(dataset: Dataset, scheme: str) -> list[tuple[str, Bools]]:
     names = [k for k in dict.fromkeys(keys) if (dataset.use & (of_row == k)).any()]
     if len(names) < 2:
         raise UserError(
-            f"scheme {scheme}: needs recordings of at least 2 of a kind: {scheme}s; there is only "
+            f"scheme {scheme}: needs examples of at least 2 {scheme}s; there is only "
             f"{', '.join(names)}"
         )
     return [(name, of_row == name) for name in names]
