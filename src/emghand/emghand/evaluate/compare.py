@@ -162,18 +162,13 @@ def compare(
     """
     if len(results) < 2:
         raise UserError("compare: needs at least 2 results, models or settings")
-    if unit not in UNITS:
-        raise UserError(f"unit {unit!r}: unknown, choose from: {', '.join(UNITS)}")
-    if signal not in SIGNALS:
-        raise UserError(f"signal {signal!r}: unknown, choose from: {', '.join(SIGNALS)}")
-    if resamples < 1000:
-        raise UserError(f"resamples: at least 1000 are needed for an interval, got {resamples}")
+    check_options(metric, signal, unit, resamples)
     names = _names(results)
     differ = _difference(results)
     if differ and not different_data:
         raise UserError(f"{differ}; to compare all the same, say --different-data")
     found = [_units(r, metric, signal, unit) for r in results]
-    notes = _notes(results, names)
+    notes = _notes(results, names, unit)
     if differ:
         notes.append(f"{differ}: units are not paired")
         values = [_means(list(units.values())) for units in found]
@@ -209,6 +204,23 @@ def compare(
         pairs=tuple(_pairs(names, values, seed, resamples, bool(differ), higher)),
         notes=tuple(notes),
     )
+
+
+def check_options(metric: str, signal: str, unit: str, resamples: int) -> None:
+    """Whether results can be compared so.
+
+    Raises
+    ------
+    UserError
+        When one of them is unknown, or there are too few resamples.
+    """
+    find_metric(metric)
+    if unit not in UNITS:
+        raise UserError(f"unit {unit!r}: unknown, choose from: {', '.join(UNITS)}")
+    if signal not in SIGNALS:
+        raise UserError(f"signal {signal!r}: unknown, choose from: {', '.join(SIGNALS)}")
+    if resamples < 1000:
+        raise UserError(f"resamples: at least 1000 are needed for an interval, got {resamples}")
 
 
 def _pairs(
@@ -345,8 +357,14 @@ def _difference(results: Sequence[Result]) -> str:
     return ""
 
 
-def _notes(results: Sequence[Result], names: Sequence[str]) -> list[str]:
+def _notes(results: Sequence[Result], names: Sequence[str], unit: str) -> list[str]:
     notes = []
+    subjects = {s.subject for r in results for s in r.sources}
+    if len(subjects) > 1 and unit != "subject":
+        notes.append(
+            f"the {unit}s of {len(subjects)} subjects are taken as independent: what is found "
+            "holds for these people; for others compare by subject"
+        )
     for name, result in zip(names, results, strict=True):
         seen = [s.name for s in result.sources if s.digest in result.trained_on]
         if seen:

@@ -120,6 +120,16 @@ def test_a_model_that_has_seen_the_data_is_named():
     assert "cheat was trained on bags/test" in compare([make("a"), cheat]).notes[0]
 
 
+def test_trials_of_several_people_are_said_to_be_of_these_people():
+    results = []
+    for seed in (0, 1):
+        result = make(f"r{seed}", seed=seed)
+        other = dataclasses.replace(result.sources[0], digest="d2", subject="p02")
+        results.append(dataclasses.replace(result, sources=(*result.sources, other)))
+    assert "holds for these people" in compare(results).notes[0]
+    assert not any("these people" in n for n in compare(results, unit="subject").notes)
+
+
 @pytest.mark.parametrize("unit", ["trial", "repetition", "recording", "session", "day", "subject"])
 def test_every_unit_is_scored_once(unit):
     found = compare([make("a"), make("b", seed=1)], unit=unit)
