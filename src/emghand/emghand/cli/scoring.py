@@ -223,8 +223,15 @@ def _columns(
     if "r2" in names:
         columns["R² lag"] = scores[f"{signal}_compensated"]["r2"]
     for name in sorted(names, key=lambda n: n != "r2"):
-        columns[HEADINGS.get(name, name.replace("_", " "))] = scores[signal][name]
+        columns[_heading(name)] = scores[signal][name]
     return columns
+
+
+def _heading(name: str) -> str:
+    from emghand.evaluate.metrics import find_metric
+
+    unit = find_metric(name).unit
+    return HEADINGS.get(name, name.replace("_", " ")) + (f" \\[{unit}]" if unit else "")
 
 
 def _mean(values: Mapping[str, float | None]) -> float:

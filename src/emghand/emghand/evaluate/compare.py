@@ -193,6 +193,8 @@ def compare(
             )
         )
     higher = find_metric(metric).higher_is_better
+    pairs = _pairs(names, values, seed, resamples, bool(differ), higher)
+    notes += _disagreements(items, pairs, higher)
     return Comparison(
         metric=metric,
         signal=signal,
@@ -201,7 +203,7 @@ def compare(
         resamples=resamples,
         test="mann-whitney" if differ else "wilcoxon signed-rank",
         items=tuple(items),
-        pairs=tuple(_pairs(names, values, seed, resamples, bool(differ), higher)),
+        pairs=tuple(pairs),
         notes=tuple(notes),
     )
 
@@ -264,6 +266,23 @@ def _pairs(
             )
         )
     return found
+
+
+def _disagreements(items: Sequence[Item], pairs: Sequence[Pair], higher: bool) -> list[str]:
+    """Pairs of which the other one is better in the score over all ticks."""
+    pooled = {item.name: item.pooled for item in items}
+    notes = []
+    for pair in pairs:
+        worse = pair.b if pair.better == pair.a else pair.a
+        of_better, of_worse = pooled.get(pair.better), pooled[worse]
+        if of_better is None or of_worse is None or of_better == of_worse:
+            continue
+        if (of_better > of_worse) != higher:
+            notes.append(
+                f"over all ticks together it is the other way round: {worse} is better than "
+                f"{pair.better}"
+            )
+    return notes
 
 
 def _units(result: Result, metric: str, signal: str, unit: str) -> Units:
