@@ -123,7 +123,8 @@ def print_result(result: Result, by: list[str]) -> None:
     for name in by:
         for signal in ("x_hat", "out_x_hat"):
             _print_parts(result, name, signal)
-    tables.print_explanation(result.lag_s)
+    if {"r2", "nrmse", "intended", "unintended"} & set(result.metrics):
+        tables.print_explanation(result.lag_s)
     latency = _mean(result.latency_ms["out_x_hat"])
     if math.isfinite(latency):
         Console().print(
