@@ -29,6 +29,7 @@ def add_training(parser: argparse.ArgumentParser, labels: str) -> None:
         "(default: repetition)",
     )
     examples.add_learning(parser)
+    examples.add_output_filters(parser)
 
 
 def add_comparison(parser: argparse.ArgumentParser) -> None:
@@ -55,12 +56,15 @@ def cross_validated(
     args: argparse.Namespace, ways: Mapping[str, TrainSettings], metrics: Sequence[str]
 ) -> list[Result]:
     """Result of each of several ways to train, by its name, on the same examples."""
-    from emghand.cli.examples import read_examples
+    from emghand.cli.examples import output_settings, read_examples
     from emghand.evaluate.crossval import crossval_result
+    from emghand.evaluate.splits import check_scheme
 
+    output = output_settings(args)
+    check_scheme(args.scheme)
     dataset = read_examples(args.targets, args.label or "collect", args.feature_config, args.set)
     return [
-        crossval_result(dataset, settings, args.scheme, name=name, metrics=metrics)
+        crossval_result(dataset, settings, args.scheme, output=output, name=name, metrics=metrics)
         for name, settings in ways.items()
     ]
 
@@ -98,12 +102,25 @@ def results_of(args: argparse.Namespace) -> list[Result]:
     return [found[i if i in found else _way(i)] for i in args.items]
 
 
+def check_comparison(args: argparse.Namespace, metric: str) -> None:
+    """Find mistakes in the arguments of `add_comparison` before anything is computed.
+
+    Raises
+    ------
+    UserError
+        As `compared` would.
+    """
+    from emghand.evaluate.compare import check_options
+
+    if args.seed < 0:
+        raise UserError(f"--seed: must not be negative, got {args.seed}")
+    check_options(metric, args.signal, args.unit, args.resamples)
+
+
 def compared(args: argparse.Namespace, results: Sequence[Result], metric: str) -> Comparison:
     """Comparison of results by the arguments of `add_comparison`."""
     from emghand.evaluate.compare import compare
 
-    if args.seed < 0:
-        raise UserError(f"--seed: must not be negative, got {args.seed}")
     return compare(
         results,
         metric,
@@ -116,16 +133,17 @@ def compared(args: argparse.Namespace, results: Sequence[Result], metric: str) -
 
 
 def _of_models(args: argparse.Namespace, models: Sequence[str]) -> list[Result]:
-    from emghand.cli.examples import find_recordings, read_recording
+    from emghand.cli.examples import find_recordings, output_settings
     from emghand.evaluate.offline import evaluate_model
+    from emghand.storage.datasets import read_any
     from emghand.storage.models import load_model
 
     if not models:
         return []
     loaded = [load_model(path) for path in models]
-    recordings = [read_recording(p) for p in find_recordings(args.targets, args.label or "test")]
+    recordings = [read_any(p) for p in find_recordings(args.targets, args.label or "test")]
     return [
-        evaluate_model(model, recordings, name=Path(path).stem)
+        evaluate_model(model, recordings, output_settings(args, model.output), name=Path(path).stem)
         for path, model in zip(models, loaded, strict=True)
     ]
 

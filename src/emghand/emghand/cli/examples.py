@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from emghand.errors import UserError
 
 if TYPE_CHECKING:
+    from emghand.control.settings import OutputSettings
     from emghand.signal.settings import FeatureSettings
-    from emghand.storage.recording import Recording
     from emghand.training import Dataset, TrainSettings
 
 
@@ -41,6 +41,11 @@ def add_learning(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE,VALUE",
         help="values of a parameter of the decoder to choose from, by leaving one repetition out",
     )
+    add_features(parser)
+
+
+def add_features(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say which features are computed: those of `feature_settings`."""
     parser.add_argument(
         "--set",
         action="append",
@@ -53,6 +58,33 @@ def add_learning(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="parameter file of feature_node with the feature settings to use",
     )
+
+
+def add_output_filters(parser: argparse.ArgumentParser) -> None:
+    """The argument of `output_settings`."""
+    parser.add_argument(
+        "--chain",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="setting of the output filters instead of the usual or the model's own, in YAML: "
+        "relax_pos=[0.2], speed_limit=[0.0]; may be given several times",
+    )
+
+
+def output_settings(args: argparse.Namespace, base: OutputSettings | None = None) -> OutputSettings:
+    """Output filters, by default the usual ones, with the changes that ``--chain`` names.
+
+    Raises
+    ------
+    UserError
+        When one is unknown or out of range.
+    """
+    from emghand.control.settings import OutputSettings
+    from emghand.settings import from_mapping
+
+    values = dataclasses.asdict(base or OutputSettings())
+    return from_mapping(OutputSettings, values | assignments("--chain", args.chain))
 
 
 def train_settings(values: Mapping[str, Any], args: argparse.Namespace) -> TrainSettings:
@@ -97,24 +129,6 @@ def find_recordings(targets: Sequence[str], label: str) -> list[Path]:
             raise UserError(f"session {target}: has no bag {label}*; choose with --label")
         paths += found
     return paths
-
-
-def read_recording(path: Path) -> Recording:
-    """A recording; one in a session knows its subject, session and day."""
-    from emghand.storage.datasets import read_any
-    from emghand.storage.sessions import MANIFEST, Session
-
-    recording = read_any(path)
-    folder = path.absolute().parent.parent
-    if recording.session or not (folder / MANIFEST).exists():
-        return recording
-    session = Session.open(folder)
-    return dataclasses.replace(
-        recording,
-        subject=session.subject,
-        session=folder.name,
-        date=str(session.manifest.get("created", ""))[:10],
-    )
 
 
 def feature_settings(
@@ -179,14 +193,12 @@ def read_examples(
     UserError
         When one cannot be read, has no labels, or does not fit the others.
     """
+    from emghand.storage.datasets import read_any
     from emghand.training import dataset_from_recording, join
 
     paths = find_recordings(targets, label)
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"{path}: does not exist")
     features = feature_settings(paths, config, changes)
-    return join([dataset_from_recording(read_recording(p), features) for p in paths])
+    return join([dataset_from_recording(read_any(p), features) for p in paths])
 
 
 def _node_parameters(path: Path) -> dict[str, Any]:

@@ -56,6 +56,42 @@ def metrics(text: str | None) -> tuple[str, ...]:
     return names
 
 
+def check(args: argparse.Namespace) -> None:
+    """Find a mistake in ``--by`` before anything is computed.
+
+    Raises
+    ------
+    UserError
+        When a table is unknown.
+    """
+    from emghand.errors import UserError
+    from emghand.evaluate.results import TABLES
+
+    for name in args.by:
+        if name not in TABLES:
+            raise UserError(f"--by {name}: unknown, choose from: {', '.join(TABLES)}")
+
+
+def check_free(path: str | None) -> None:
+    """Refuse the name of a result that cannot be kept, before anything is computed.
+
+    Raises
+    ------
+    UserError
+        When it has another ending, or exists.
+    """
+    from pathlib import Path
+
+    from emghand.errors import UserError
+
+    if path is None:
+        return
+    if Path(path).suffix != ".json":
+        raise UserError(f"{path}: the name of a result ends in .json")
+    if Path(path).exists():
+        raise UserError(f"{path}: exists already; choose another name")
+
+
 def document(result: Result) -> dict[str, Any]:
     """A result as plain values: those of its file, and its scores by signal at the top."""
     saved = json.loads(result.to_json())
@@ -77,28 +113,18 @@ def print_saved(path: str | None) -> None:
 
 
 def print_result(result: Result, by: list[str]) -> None:
-    """Print scores per DOF and, for each of `by`, the means over the DOFs by part.
-
-    Raises
-    ------
-    UserError
-        When a table of `by` is unknown.
-    """
+    """Print scores per DOF and, for each of `by`, the means over the DOFs by part."""
     from rich.console import Console
 
     from emghand.cli import tables
-    from emghand.errors import UserError
-    from emghand.evaluate.results import TABLES
 
-    for name in by:
-        if name not in TABLES:
-            raise UserError(f"--by {name}: unknown, choose from: {', '.join(TABLES)}")
     _print_signal(result, "x_hat", "x_hat: decoder")
     _print_signal(result, "out_x_hat", "out_x_hat: what the hand gets")
     for name in by:
         for signal in ("x_hat", "out_x_hat"):
             _print_parts(result, name, signal)
-    tables.print_explanation(result.lag_s)
+    if {"r2", "nrmse", "intended", "unintended"} & set(result.metrics):
+        tables.print_explanation(result.lag_s)
     latency = _mean(result.latency_ms["out_x_hat"])
     if math.isfinite(latency):
         Console().print(
@@ -125,7 +151,7 @@ def print_comparison(found: Comparison) -> None:
     table = _table(
         f"Differences, {found.test}",
         "",
-        ("difference", "95 % interval", "effect", "p", "p (Holm)", "n", "better"),
+        ("difference", "95 % interval", "effect", "p (Holm)", "n", "better"),
     )
     for pair in found.pairs:
         table.add_row(
@@ -133,10 +159,9 @@ def print_comparison(found: Comparison) -> None:
             _shown(pair.difference),
             _interval(pair.low, pair.high),
             _shown(pair.effect),
-            _shown(pair.p, 4),
-            _shown(pair.p_holm, 4),
+            _probability(pair.p_holm),
             str(pair.n),
-            pair.better or "not shown",
+            pair.better or "-",
         )
     console.print(table)
     for note in found.notes:
@@ -199,8 +224,15 @@ def _columns(
     if "r2" in names:
         columns["R² lag"] = scores[f"{signal}_compensated"]["r2"]
     for name in sorted(names, key=lambda n: n != "r2"):
-        columns[HEADINGS.get(name, name.replace("_", " "))] = scores[signal][name]
+        columns[_heading(name)] = scores[signal][name]
     return columns
+
+
+def _heading(name: str) -> str:
+    from emghand.evaluate.metrics import find_metric
+
+    unit = find_metric(name).unit
+    return HEADINGS.get(name, name.replace("_", " ")) + (f" \\[{unit}]" if unit else "")
 
 
 def _mean(values: Mapping[str, float | None]) -> float:
@@ -210,6 +242,10 @@ def _mean(values: Mapping[str, float | None]) -> float:
 
 def _shown(value: float | None, digits: int = 3) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _probability(value: float | None) -> str:
+    return "<0.0001" if value is not None and value < 1e-4 else _shown(value, 4)
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -162,18 +162,13 @@ def compare(
     """
     if len(results) < 2:
         raise UserError("compare: needs at least 2 results, models or settings")
-    if unit not in UNITS:
-        raise UserError(f"unit {unit!r}: unknown, choose from: {', '.join(UNITS)}")
-    if signal not in SIGNALS:
-        raise UserError(f"signal {signal!r}: unknown, choose from: {', '.join(SIGNALS)}")
-    if resamples < 1000:
-        raise UserError(f"resamples: at least 1000 are needed for an interval, got {resamples}")
+    check_options(metric, signal, unit, resamples)
     names = _names(results)
     differ = _difference(results)
     if differ and not different_data:
         raise UserError(f"{differ}; to compare all the same, say --different-data")
     found = [_units(r, metric, signal, unit) for r in results]
-    notes = _notes(results, names)
+    notes = _notes(results, names, unit)
     if differ:
         notes.append(f"{differ}: units are not paired")
         values = [_means(list(units.values())) for units in found]
@@ -198,6 +193,8 @@ def compare(
             )
         )
     higher = find_metric(metric).higher_is_better
+    pairs = _pairs(names, values, seed, resamples, bool(differ), higher)
+    notes += _disagreements(items, pairs, higher)
     return Comparison(
         metric=metric,
         signal=signal,
@@ -206,9 +203,26 @@ def compare(
         resamples=resamples,
         test="mann-whitney" if differ else "wilcoxon signed-rank",
         items=tuple(items),
-        pairs=tuple(_pairs(names, values, seed, resamples, bool(differ), higher)),
+        pairs=tuple(pairs),
         notes=tuple(notes),
     )
+
+
+def check_options(metric: str, signal: str, unit: str, resamples: int) -> None:
+    """Whether results can be compared so.
+
+    Raises
+    ------
+    UserError
+        When one of them is unknown, or there are too few resamples.
+    """
+    find_metric(metric)
+    if unit not in UNITS:
+        raise UserError(f"unit {unit!r}: unknown, choose from: {', '.join(UNITS)}")
+    if signal not in SIGNALS:
+        raise UserError(f"signal {signal!r}: unknown, choose from: {', '.join(SIGNALS)}")
+    if resamples < 1000:
+        raise UserError(f"resamples: at least 1000 are needed for an interval, got {resamples}")
 
 
 def _pairs(
@@ -252,6 +266,23 @@ def _pairs(
             )
         )
     return found
+
+
+def _disagreements(items: Sequence[Item], pairs: Sequence[Pair], higher: bool) -> list[str]:
+    """Pairs of which the other one is better in the score over all ticks."""
+    pooled = {item.name: item.pooled for item in items}
+    notes = []
+    for pair in pairs:
+        worse = pair.b if pair.better == pair.a else pair.a
+        of_better, of_worse = pooled.get(pair.better), pooled[worse]
+        if of_better is None or of_worse is None or of_better == of_worse:
+            continue
+        if (of_better > of_worse) != higher:
+            notes.append(
+                f"over all ticks together it is the other way round: {worse} is better than "
+                f"{pair.better}"
+            )
+    return notes
 
 
 def _units(result: Result, metric: str, signal: str, unit: str) -> Units:
@@ -345,8 +376,14 @@ def _difference(results: Sequence[Result]) -> str:
     return ""
 
 
-def _notes(results: Sequence[Result], names: Sequence[str]) -> list[str]:
+def _notes(results: Sequence[Result], names: Sequence[str], unit: str) -> list[str]:
     notes = []
+    subjects = {s.subject for r in results for s in r.sources}
+    if len(subjects) > 1 and unit != "subject":
+        notes.append(
+            f"the {unit}s of {len(subjects)} subjects are taken as independent: what is found "
+            "holds for these people; for others compare by subject"
+        )
     for name, result in zip(names, results, strict=True):
         seen = [s.name for s in result.sources if s.digest in result.trained_on]
         if seen:

@@ -19,7 +19,7 @@ from emghand.evaluate.metrics import DEFAULT_METRICS, Scores, score
 from emghand.evaluate.results import Fold, Result, make_result
 from emghand.evaluate.splits import Split, split
 from emghand.evaluate.ticks import Ticks
-from emghand.training.alignment import shifted
+from emghand.training.alignment import MAX_LAG_S, shifted
 from emghand.training.dataset import Dataset
 from emghand.training.fitting import Fitted, TrainSettings, fit
 
@@ -61,7 +61,7 @@ class CrossValidation:
 
 
 def leave_one_repetition_out(
-    dataset: Dataset, fit: Callable[[Dataset], Predictor]
+    dataset: Dataset, fit: Callable[[Dataset], Predictor], max_lag_s: float = MAX_LAG_S
 ) -> CrossValidation:
     """Fit without each repetition in turn and score on it.
 
@@ -70,6 +70,8 @@ def leave_one_repetition_out(
     dataset : Dataset
     fit : callable
         Fits on the data set it is given; whatever it learns, it learns from that.
+    max_lag_s : float
+        Largest lag that `fit` looks for [s]: `TrainSettings.longest_lag_s`.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def leave_one_repetition_out(
     dofs = dof_names(dataset.dofs)
     wanted, given, plain = [], [], []
     folds, lags = [], []
-    splits = split(dataset, "repetition")
+    splits = split(dataset, "repetition", max_lag_s)
     for part, _, fitted, test, x_hat in _each(dataset, splits, fit):
         target = shifted(dataset, fitted.lag_s)[part.test][test.use]
         folds.append(score(target, x_hat[test.use], dofs).mean_r2)
@@ -202,9 +204,8 @@ def crossval_result(
         seeds.add(int(fitted.decoder.get_params().get("seed", 0)))
         return fitted
 
-    # A lag of single trials comes on top of that of all.
-    max_lag_s = settings.max_lag_s + getattr(settings, "trial_lag_s", 0.0)
-    ticks, folds = cross_validate(dataset, split(dataset, scheme, max_lag_s), learn, output)
+    splits = split(dataset, scheme, settings.longest_lag_s)
+    ticks, folds = cross_validate(dataset, splits, learn, output)
     return make_result(
         ticks,
         dataset.sources,
@@ -232,12 +233,7 @@ def _each(
         try:
             fitted = fit(seen)
         except UserError as error:
-            if len(splits) > 2:
-                raise
-            raise UserError(
-                f"with {part.name} held out for the score, the rest is too little to learn from: "
-                f"record more, at least 3 repetitions ({error})"
-            ) from error
+            raise UserError(f"with {part.name} held out for the score: {error}") from error
         test = dataset.rows(part.test)
         yield part, seen, fitted, test, fitted.predict(test)
 

@@ -77,6 +77,12 @@ def split(dataset: Dataset, scheme: str, max_lag_s: float = MAX_LAG_S) -> list[S
     return splits
 
 
+def check_scheme(scheme: str) -> None:
+    """Raise a `UserError` unless it is one of `SCHEMES`."""
+    if scheme not in SCHEMES:
+        raise UserError(f"scheme {scheme!r}: unknown, choose from: {', '.join(SCHEMES)}")
+
+
 def guard_s(dataset: Dataset, max_lag_s: float = MAX_LAG_S) -> float:
     """So long before and after a test row nothing is learned [s].
 
@@ -103,8 +109,7 @@ def settling_s(settings: FeatureSettings, rate: float) -> float:
 
 def _held_out(dataset: Dataset, scheme: str) -> list[tuple[str, Bools]]:
     """Name and rows of each part that is held out."""
-    if scheme not in SCHEMES:
-        raise UserError(f"scheme {scheme!r}: unknown, choose from: {', '.join(SCHEMES)}")
+    check_scheme(scheme)
     if scheme == "repetition":
         return _each_repetition(dataset)
     if scheme in ("first", "last"):
@@ -115,7 +120,7 @@ def _held_out(dataset: Dataset, scheme: str) -> list[tuple[str, Bools]]:
     names = [k for k in dict.fromkeys(keys) if (dataset.use & (of_row == k)).any()]
     if len(names) < 2:
         raise UserError(
-            f"scheme {scheme}: needs recordings of at least 2 of a kind: {scheme}s; there is only "
+            f"scheme {scheme}: needs examples of at least 2 {scheme}s; there is only "
             f"{', '.join(names)}"
         )
     return [(name, of_row == name) for name in names]

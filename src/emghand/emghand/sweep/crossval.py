@@ -34,7 +34,9 @@ MEASURES = ("r2", "rmse", "nrmse", "correlation", "intended", "unintended")
 
 def cross_validate(dataset: Dataset, settings: TrainSettings) -> CrossValidation:
     """Leave one repetition out: the one way in which sweeps and action selection validate."""
-    return leave_one_repetition_out(dataset, lambda part: fit(part, settings))
+    return leave_one_repetition_out(
+        dataset, lambda part: fit(part, settings), settings.longest_lag_s
+    )
 
 
 def run(settings: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:

@@ -170,6 +170,10 @@ def dataset_from_recording(
     breaks = np.array([t.reset for t in ticks]) | (np.diff(numbers, prepend=numbers[:1] - 1) != 1)
     X, labelled = label_values(x_d, dof_names(chosen), stamps_ns)
     if not labelled.any():
+        finite = np.isfinite(x_d.values)
+        empty = [d.name for d in chosen if not finite[:, x_d.names.index(d.name)].any()]
+        if empty:
+            raise UserError(f"{recording.source}: x_d holds no number for {', '.join(empty)}")
         raise UserError(f"{recording.source}: x_d and EMG do not overlap in time")
     periods = label_periods(recording.periods, stamps_ns)
     return Dataset(

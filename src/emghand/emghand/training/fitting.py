@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from emghand.control.settings import OutputSettings
 from emghand.decoders.base import Decoder
@@ -109,6 +110,11 @@ class TrainSettings:
         object.__setattr__(self, "params", params)
         object.__setattr__(self, "search", grid)
 
+    @property
+    def longest_lag_s(self) -> float:
+        """How far from its tick a label may be taken [s]: that of a trial adds to that of all."""
+        return self.max_lag_s + self.trial_lag_s
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -157,6 +163,8 @@ class Fitted:
 def fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None = None) -> Fitted:
     """Learn lag, normalisation, encoder and decoder from the rows of a data set that are in use.
 
+    The same data and settings give the same bits, whatever the number of threads.
+
     Parameters
     ----------
     dataset : Dataset
@@ -169,6 +177,12 @@ def fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None = N
     UserError
         When the data do not determine a decoder, or a parameter is none of its.
     """
+    # The bits of a matrix product depend on the number of threads that share it.
+    with threadpool_limits(1):
+        return _fit(dataset, settings, unlabelled)
+
+
+def _fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None) -> Fitted:
     searched: tuple[Candidate, ...] = ()
     if settings.search:
         # Here, because it imports scikit-learn, and because it fits.

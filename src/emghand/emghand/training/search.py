@@ -115,7 +115,7 @@ def search(
     UserError
         When a parameter is unknown or a split cannot be fitted.
     """
-    splits = split(dataset, "repetition", settings.max_lag_s)
+    splits = split(dataset, "repetition", settings.longest_lag_s)
     grid = list(ParameterGrid({name: list(v) for name, v in settings.search.items()}))
     found = GridSearchCV(
         DatasetEstimator(dataset, replace(settings, search={}), unlabelled),

@@ -86,7 +86,7 @@ def tune_output(
     """
     base = output or OutputSettings()
     pieces: list[tuple[Dataset, Floats, Floats]] = []
-    for part in split(dataset, "repetition", settings.max_lag_s):
+    for part in split(dataset, "repetition", settings.longest_lag_s):
         fitted = fit(dataset.rows(part.train), settings, unlabelled)
         test = dataset.rows(part.test)
         target = shifted(dataset, fitted.lag_s)[part.test]

@@ -120,6 +120,28 @@ def test_a_model_that_has_seen_the_data_is_named():
     assert "cheat was trained on bags/test" in compare([make("a"), cheat]).notes[0]
 
 
+def test_it_is_said_when_all_ticks_tell_the_opposite():
+    """One bad trial of twelve outweighs the others in the sum, but not in the ranks."""
+    good, even = make("mostly good", noise=0.05, trials=12), make("even", noise=0.1, trials=12)
+    x_hat = good.ticks.x_hat.copy()
+    x_hat[good.ticks.trial == 3] += 2.0
+    good = dataclasses.replace(good, ticks=dataclasses.replace(good.ticks, x_hat=x_hat))
+    found = compare([good, even], "rmse")
+    assert found.pairs[0].better == "mostly good"
+    assert found.items[0].pooled > found.items[1].pooled
+    assert "even is better than mostly good" in found.notes[-1]
+
+
+def test_trials_of_several_people_are_said_to_be_of_these_people():
+    results = []
+    for seed in (0, 1):
+        result = make(f"r{seed}", seed=seed)
+        other = dataclasses.replace(result.sources[0], digest="d2", subject="p02")
+        results.append(dataclasses.replace(result, sources=(*result.sources, other)))
+    assert "holds for these people" in compare(results).notes[0]
+    assert not any("these people" in n for n in compare(results, unit="subject").notes)
+
+
 @pytest.mark.parametrize("unit", ["trial", "repetition", "recording", "session", "day", "subject"])
 def test_every_unit_is_scored_once(unit):
     found = compare([make("a"), make("b", seed=1)], unit=unit)

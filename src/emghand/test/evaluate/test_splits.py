@@ -13,7 +13,14 @@ from emghand.errors import UserError
 from emghand.evaluate.crossval import crossval_result, leave_one_repetition_out
 from emghand.evaluate.splits import SCHEMES, guard_s, settling_s, split
 from emghand.signal.settings import FeatureSettings
-from emghand.training import TrainSettings, dataset_from_recording, fit, join
+from emghand.training import (
+    TrainSettings,
+    dataset_from_recording,
+    fit,
+    join,
+    search,
+    tune_output,
+)
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +169,36 @@ def test_scores_of_leave_one_repetition_out_are_those_of_the_result(dataset):
     assert result.scores["x_hat_compensated"] == found.compensated.as_dict()
     assert [f.lag_s for f in result.folds] == found.lags_s
     assert {f.name for f in result.folds} == {r.name for r in result.tables["fold"]}
+
+
+def test_the_longest_lag_that_is_looked_for_is_kept_clear_of_the_repetition_left_out(dataset):
+    """As `emghand train`, a search within the training part and the tuned output do."""
+    settings = TrainSettings(
+        decoder="ridge", params={"lambdas": (1.0,)}, max_lag_s=1.0, trial_lag_s=0.5
+    )
+    assert settings.longest_lag_s == 1.5
+    one = dataset.rows(dataset.recording == 0)
+    sizes = []
+
+    def learn(part):
+        sizes.append(len(part))
+        return fit(part, settings)
+
+    leave_one_repetition_out(one, learn, settings.longest_lag_s)
+    assert sizes == [int(s.train.sum()) for s in split(one, "repetition", 1.5)]
+    assert sizes[1] < int(split(one, "repetition")[1].train.sum())
+
+
+@pytest.mark.parametrize("module", [search, tune_output])
+def test_splits_within_the_training_part_have_the_same_guard(dataset, monkeypatch, module):
+    class Stop(Exception):
+        pass
+
+    def see(part, scheme, max_lag_s):
+        assert (scheme, max_lag_s) == ("repetition", 1.5)
+        raise Stop
+
+    monkeypatch.setattr(module, "split", see)
+    settings = TrainSettings(max_lag_s=1.0, trial_lag_s=0.5, search={"process_gains": [(1.0,)]})
+    with pytest.raises(Stop):
+        getattr(module, module.__name__.rpartition(".")[2])(dataset, settings)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from emghand.cli.main import main
 from emghand.evaluate.results import Result
+from emghand.storage.datasets import save_npz
 from emghand.storage.sessions import Session
 
+DOFS = ("index_flex", "wrist_flex")
 OLD_KEYS = {
     *("model", "model_id", "bags", "lag_s", "ticks", "faults", "x_hat", "x_hat_compensated"),
     *("out_x_hat", "out_x_hat_compensated"),
@@ -84,7 +91,7 @@ def test_decoders_are_compared_trial_by_trial(session, run, tmp_path):
     assert again["pairs"] == found["pairs"]
     on = ("--on", session, "--json")
     assert json.loads(run("compare", "ridge", "kalman", *on))["pairs"] == found["pairs"]
-    assert "not shown" in run("compare", files[0], files[0])
+    assert "  -" in run("compare", files[0], files[0])
 
 
 def test_models_and_settings_files_are_compared_on_recordings(session, run, tmp_path):
@@ -110,6 +117,93 @@ def test_an_old_result_is_scored_with_other_metrics(session, run, tmp_path):
     assert printed["x_hat"]["r2"] == before.scores["x_hat"]["r2"]
     assert set(printed["x_hat"]) == {"r2", "latency"}
     assert Result.load(new).metrics == ("r2", "latency")
+
+
+def test_where_the_hand_is_relaxed_enters_the_scores(session, run):
+    model = session / "models" / "kalman.emgmodel"
+    plain, moved = (
+        json.loads(run("evaluate", model, session, "--json", *more))
+        for more in ((), ("--chain", "relax_pos=[0.0, 0.3]"))
+    )
+    assert moved["settings"]["output"]["relax_pos"] == [0.0, 0.3]
+    assert moved["x_hat"] == plain["x_hat"]
+    for metric in ("rmse", "unintended"):
+        of_index, of_wrist = ([p["out_x_hat"][metric][d] for p in (plain, moved)] for d in DOFS)
+        assert of_index[0] == of_index[1]
+        assert of_wrist[1] == pytest.approx(of_wrist[0], abs=0.1), "no error of 0.3 at rest"
+    ticks = json.loads(run("crossval", session, "--chain", "relax_pos=[0.3]", "--json"))
+    assert ticks["results"][0]["settings"]["output"]["relax_pos"] == [0.3]
+
+
+def test_the_bits_do_not_depend_on_hash_seed_or_threads(tmp_path, collected):
+    """Two processes; matrices large enough for the linear algebra to share them among threads."""
+    save_npz(collected, tmp_path / "c.npz")
+    for n in ("1", "2"):
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "emghand.cli.main", "crossval", tmp_path / "c.npz"),
+                *("--scheme", "last", "--decoder", "kernel_ridge", "kalman"),
+                *("--output", tmp_path / n),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONHASHSEED": n, "OPENBLAS_NUM_THREADS": n, "OMP_NUM_THREADS": n},
+        )
+    names = sorted(p.name for p in (tmp_path / "1").iterdir())
+    assert names == ["kalman.json", "kalman.npz", "kernel_ridge.json", "kernel_ridge.npz"]
+    for name in names:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_mistakes_are_found_before_anything_is_computed(session, capsys, monkeypatch, tmp_path):
+    def never(*args, **options):
+        raise AssertionError("a recording was read")
+
+    monkeypatch.setattr("emghand.storage.datasets.read_any", never)
+    (tmp_path / "old.json").touch()
+    for argv in (
+        ["compare", "ridge", "kalman", "--on", session, "--unit", "tick"],
+        ["compare", "ridge", "kalman", "--on", session, "--metric", "magic"],
+        ["compare", "ridge", "kalman", "--on", session, "--output", tmp_path / "old.json"],
+        ["crossval", session, "--by", "finger"],
+        ["crossval", session, "--output", tmp_path / "old.json"],
+        ["crossval", session, "--chain", "relax_pos=[9]"],
+        ["crossval", session, "--scheme", "magic"],
+    ):
+        assert main([str(a) for a in argv]) == 1
+        assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_comparison_fits_a_narrow_terminal(session, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    models = [session / "models" / f"{kind}.emgmodel" for kind in ("ridge", "kalman")]
+    lines = run("compare", *models, "--on", session).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.rstrip().endswith("better") for line in lines)
+
+
+@pytest.mark.parametrize("decoder", ["kalman", "lda"])
+def test_a_dof_that_never_moves_is_none_in_json(tmp_path, collected, run, decoder):
+    x_d = collected.x_d
+    values = x_d.values.copy()
+    values[:, 0] = 0.0
+    still = dataclasses.replace(collected, x_d=dataclasses.replace(x_d, values=values))
+    save_npz(still, tmp_path / "still.npz")
+    out = run("crossval", tmp_path / "still.npz", "--decoder", decoder, "--json")
+    found = json.loads(out, parse_constant=pytest.fail)["results"][0]["x_hat"]
+    assert found["r2"]["index_flex"] is None
+    assert found["nrmse"]["index_flex"] is None
+    assert found["r2"]["wrist_flex"] > 0.2
+
+
+def test_a_dof_without_any_number_is_named(tmp_path, collected, capsys):
+    x_d = collected.x_d
+    values = x_d.values.copy()
+    values[:, 0] = np.nan
+    empty = dataclasses.replace(collected, x_d=dataclasses.replace(x_d, values=values))
+    save_npz(empty, tmp_path / "empty.npz")
+    assert main(["crossval", str(tmp_path / "empty.npz")]) == 1
+    assert "x_d holds no number for index_flex" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -30,17 +30,13 @@ EXPLANATION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
+    from emghand.cli import examples
+
     parser.add_argument("targets", nargs="+", metavar="SESSION|RECORDING", help="session, or bags")
     parser.add_argument(
         "--label", default="collect", help="which bags of a session (default: collect, collect_2)"
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="feature setting instead of the recorded one, in YAML; may be given several times",
-    )
+    examples.add_features(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -57,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     paths = find_recordings(args.targets, args.label)
     recordings = [read_any(path) for path in paths]
-    found = check_channels(recordings, feature_settings(paths, None, args.set))
+    found = check_channels(recordings, feature_settings(paths, args.feature_config, args.set))
     bad = bad_channels(found)
     if args.json:
         channels = [

@@ -54,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
     from emghand.cli import comparing, scoring
     from emghand.storage.files import write_file
 
+    comparing.check_comparison(args, args.metric)
+    if args.output:
+        scoring.check_free(args.output)
     found = comparing.compared(args, comparing.results_of(args), args.metric)
     document = {"format": "emghand comparison", "version": 1, **found.as_dict()}
     if args.output:

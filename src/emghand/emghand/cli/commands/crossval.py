@@ -6,9 +6,9 @@
     emghand crossval sessions/s01 --decoder ridge --fit delays=[6,12] --output results/ridge.json
 
 Schemes: repetition (leave one out), first or last (hold out the first or the last repetition of
-each recording), recording, session, day, subject (leave one out). Ticks that share raw samples with
-the part held out are learned from by nobody. Several decoders are compared with one another, trial
-by trial. With --output the results are kept: one decoder in a file, several in a folder.
+each recording), recording, session, day, subject (leave one out). Ticks that share raw samples or
+labels with the part held out are not learned from. Several decoders are compared with one another,
+trial by trial. With --output the results are kept: one decoder in a file, several in a folder.
 """
 
 from __future__ import annotations
@@ -53,10 +53,15 @@ def run(args: argparse.Namespace) -> int:
     several = len(args.decoder) > 1
     if several and args.output and Path(args.output).suffix == ".json":
         raise UserError("--output: of several decoders name a folder")
-    ways = {kind: examples.train_settings({"decoder": kind}, args) for kind in args.decoder}
-    results = comparing.cross_validated(args, ways, metrics)
     # Several are compared by the first metric asked for.
     metric = metrics[0] if args.metrics else "nrmse"
+    if several:
+        comparing.check_comparison(args, metric)
+    scoring.check(args)
+    if args.output:
+        _check_free(args)
+    ways = {kind: examples.train_settings({"decoder": kind}, args) for kind in args.decoder}
+    results = comparing.cross_validated(args, ways, metrics)
     found = comparing.compared(args, results, metric) if several else None
     if args.output:
         _save(results, Path(args.output))
@@ -75,6 +80,15 @@ def run(args: argparse.Namespace) -> int:
         scoring.print_comparison(found)
     scoring.print_saved(args.output)
     return 0
+
+
+def _check_free(args: argparse.Namespace) -> None:
+    from emghand.cli import scoring
+
+    path = Path(args.output)
+    kinds = args.decoder
+    for name in [path] if len(kinds) == 1 else [path / f"{kind}.json" for kind in kinds]:
+        scoring.check_free(str(name))
 
 
 def _save(results: Sequence[Result], path: Path) -> None:

@@ -2,7 +2,7 @@
 
     emghand evaluate sessions/s01/models/kalman.emgmodel sessions/s01
     emghand evaluate kalman.emgmodel bags/test bags/test_2 --json
-    emghand evaluate kalman.emgmodel sessions/s01 --by movement
+    emghand evaluate kalman.emgmodel sessions/s01 --by movement --chain relax_pos=[0.2]
     emghand evaluate kalman.emgmodel sessions/s01 --metrics r2,nrmse,latency --output kalman.json
 
 Of a session the bags test* are taken. Choose recordings the model was not trained on. With --output
@@ -19,13 +19,14 @@ HELP = "score a model on recordings"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    from emghand.cli import scoring
+    from emghand.cli import examples, scoring
 
     parser.add_argument("model", help="model file")
     parser.add_argument("targets", nargs="+", metavar="SESSION|BAG", help="session or recordings")
     parser.add_argument(
         "--label", default="test", help="which bags of a session (default: test, test_2, ...)"
     )
+    examples.add_output_filters(parser)
     scoring.add_arguments(parser)
     parser.add_argument("--output", metavar="NAME.json", help="keep the result in this file")
 
@@ -36,18 +37,22 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from emghand.cli import scoring
-    from emghand.cli.examples import find_recordings, read_recording
+    from emghand.cli.examples import find_recordings, output_settings
     from emghand.evaluate.offline import evaluate_model
+    from emghand.storage.datasets import read_any
     from emghand.storage.models import load_model
 
     metrics = scoring.metrics(args.metrics)
+    scoring.check(args)
+    scoring.check_free(args.output)
     model = load_model(args.model)
     paths = find_recordings(args.targets, args.label)
-    recordings = [read_recording(p) for p in paths]
+    recordings = [read_any(p) for p in paths]
     for recording in recordings:
         if recording.digest in model.scores.get("recordings", ()):
             print(f"warning: the model was trained on {recording.source}", file=sys.stderr)
-    result = evaluate_model(model, recordings, name=Path(args.model).stem, metrics=metrics)
+    output = output_settings(args, model.output)
+    result = evaluate_model(model, recordings, output, name=Path(args.model).stem, metrics=metrics)
     if args.output:
         result.save(args.output)
     if args.json:

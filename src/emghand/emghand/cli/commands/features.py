@@ -16,19 +16,10 @@ HELP = "compute the features of a recording anew"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
+    from emghand.cli import examples
+
     parser.add_argument("recording", help="bag, table or data set")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="feature setting instead of the recorded one, in YAML; may be given several times",
-    )
-    parser.add_argument(
-        "--feature-config",
-        metavar="FILE",
-        help="parameter file of feature_node with the feature settings to use",
-    )
+    examples.add_features(parser)
     parser.add_argument(
         "--output", default="features.npz", help="file to write (default: features.npz)"
     )

@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     from emghand.evaluate.results import Result
 
     metrics = scoring.metrics(args.metrics)
+    scoring.check(args)
+    scoring.check_free(args.output)
     result = Result.load(args.result).rescored(metrics)
     if args.output:
         result.save(args.output)
