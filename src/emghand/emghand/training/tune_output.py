@@ -54,7 +54,12 @@ class Tuning:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         changed = {name: getattr(self.output, name) for side in SIDES for name in side}
-        return {"rmse_before": self.rmse_before, "rmse_after": self.rmse_after} | changed
+        return {
+            "rmse_before": self.rmse_before,
+            "rmse_after": self.rmse_after,
+            "mean_rmse_before": self.before,
+            "mean_rmse_after": self.after,
+        } | changed
 
 
 def tune_output(

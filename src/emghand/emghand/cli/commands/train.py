@@ -22,13 +22,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emghand.errors import UserError
 
 if TYPE_CHECKING:
+    from emghand.evaluate.crossval import CrossValidation
+    from emghand.storage.models import Model
     from emghand.storage.recording import Recording
     from emghand.storage.sessions import Session
+    from emghand.training import TrainSettings
 
 HELP = "train a decoder on a session"
 
@@ -101,23 +104,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     import json
-    import math
 
-    from emghand.actions import load_action_map
     from emghand.cli import tables
-    from emghand.cli.examples import feature_settings, train_settings
-    from emghand.evaluate.crossval import leave_one_repetition_out
-    from emghand.storage.files import write_file
+    from emghand.cli.examples import train_settings
     from emghand.storage.models import EXTENSION, save_model
     from emghand.storage.sessions import MANIFEST, Session
-    from emghand.training import (
-        dataset_from_recording,
-        fit,
-        join,
-        train,
-        unlabelled_features,
-    )
-    from emghand.training.tune_output import tune_output
 
     source = Path(args.source).expanduser()
     if not source.exists():
@@ -125,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
     session = Session.open(source) if (source / MANIFEST).exists() else None
     if session is None and not args.output:
         raise UserError(f"{source}: is no session, name the model file with --output")
+    if args.output and Path(args.output).exists():
+        raise UserError(f"{args.output}: exists already; choose another name")
     named = {
         "decoder": args.decoder,
         "delays": args.delays,
@@ -137,30 +130,7 @@ def run(args: argparse.Namespace) -> int:
     if args.encoder_data and settings.encoder == "none":
         raise UserError("--encoder-data: name the encoder with --encoder")
     paths = [source] if session is None else _bags(session, args.bags or ())
-    features = feature_settings(paths, args.feature_config, args.set)
-    recordings = [_recording(p, args.until if session is None else "100%") for p in paths]
-    dataset = join([dataset_from_recording(r, features) for r in recordings])
-    action_map = load_action_map(args.actions) if args.actions else None
-    if action_map is not None:
-        dataset = action_map.apply(dataset)
-    unlabelled = None
-    if args.encoder_data:
-        more = [_recording(Path(p), "100%") for p in args.encoder_data]
-        unlabelled = unlabelled_features(more, dataset)
-    validation = leave_one_repetition_out(dataset, lambda part: fit(part, settings, unlabelled))
-    scores = {
-        "validation": "leave one repetition out",
-        "compensated": validation.compensated.as_dict(),
-        "uncompensated": validation.uncompensated.as_dict(),
-        "repetitions_mean_r2": [f if math.isfinite(f) else None for f in validation.folds],
-    }
-    if action_map is not None:
-        scores["actions"] = action_map.as_dict()
-    output, tuned = None, {}
-    if args.tune_output:
-        tuning = tune_output(dataset, settings, unlabelled=unlabelled)
-        output, tuned = tuning.output, {"tuned_output": tuning.as_dict()}
-    model = train(dataset, settings, output, scores | tuned, unlabelled)
+    model, validation = _learn(args, settings, paths, "100%" if session else args.until)
     if args.output or session is None:
         path = Path(args.output)
     else:
@@ -173,13 +143,11 @@ def run(args: argparse.Namespace) -> int:
         "lag_s": model.lag_s,
         **{k: v for k, v in model.scores.items() if k != "recordings"},
     }
+    text = json.dumps(result, indent=1, allow_nan=False)
     if session is not None and path.resolve().is_relative_to(session.path.resolve()):
-        report = session.new_file_path("results", f"train_{path.stem}", ".json")
-        write_file(report, json.dumps(result, indent=1).encode())
-        session.add_file(report.resolve())
-        session.add_file(path.resolve())
+        _keep(session, path, text)
     if args.json:
-        print(json.dumps(result, indent=1))
+        print(text)
         return 0
     tables.print_scores(
         f"{settings.decoder}, each repetition left out",
@@ -189,10 +157,60 @@ def run(args: argparse.Namespace) -> int:
     tables.print_explanation(model.lag_s)
     for candidate in model.scores.get("search", ())[:5]:
         print(f"searched: error {candidate['error']:.3f} with {candidate['params']}")
-    if args.tune_output:
-        print(f"output tuned: RMSE {tuning.before:.3f} -> {tuning.after:.3f}, repetitions left out")
+    if tuned := model.scores.get("tuned_output"):
+        before, after = tuned["mean_rmse_before"], tuned["mean_rmse_after"]
+        print(f"output tuned: RMSE {before:.3f} -> {after:.3f}, repetitions left out")
     print(f"wrote {path}")
     return 0
+
+
+def _learn(
+    args: argparse.Namespace, settings: TrainSettings, paths: Sequence[Path], until: str
+) -> tuple[Model, CrossValidation]:
+    """Model of all repetitions, and the scores of each one left out."""
+    import math
+
+    from emghand.actions import load_action_map
+    from emghand.cli.examples import feature_settings
+    from emghand.evaluate.crossval import leave_one_repetition_out
+    from emghand.training import dataset_from_recording, fit, join, train, unlabelled_features
+    from emghand.training.tune_output import tune_output
+
+    features = feature_settings(paths, args.feature_config, args.set)
+    dataset = join([dataset_from_recording(_recording(p, until), features) for p in paths])
+    action_map = load_action_map(args.actions) if args.actions else None
+    if action_map is not None:
+        dataset = action_map.apply(dataset)
+    unlabelled = None
+    if args.encoder_data:
+        more = [_recording(Path(p), "100%") for p in args.encoder_data]
+        unlabelled = unlabelled_features(more, dataset)
+    validation = leave_one_repetition_out(
+        dataset, lambda part: fit(part, settings, unlabelled), settings.longest_lag_s
+    )
+    scores: dict[str, Any] = {
+        "validation": "leave one repetition out",
+        "compensated": validation.compensated.as_dict(),
+        "uncompensated": validation.uncompensated.as_dict(),
+        "repetitions_mean_r2": [f if math.isfinite(f) else None for f in validation.folds],
+    }
+    if action_map is not None:
+        scores["actions"] = action_map.as_dict()
+    output = None
+    if args.tune_output:
+        tuning = tune_output(dataset, settings, unlabelled=unlabelled)
+        output, scores["tuned_output"] = tuning.output, tuning.as_dict()
+    return train(dataset, settings, output, scores, unlabelled), validation
+
+
+def _keep(session: Session, path: Path, text: str) -> None:
+    """Register the model, and write the scores of its training, in the session."""
+    from emghand.storage.files import write_file
+
+    report = session.new_file_path("results", f"train_{path.stem}", ".json")
+    write_file(report, text.encode())
+    session.add_file(report.resolve())
+    session.add_file(path.resolve())
 
 
 def _recording(path: Path, until: str) -> Recording:
