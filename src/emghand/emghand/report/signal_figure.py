@@ -53,9 +53,9 @@ def signal_figure(measured: Sequence[SignalQuality]) -> Figure:
     style.check_series(len(measured))
     raster = 0.3 + 0.07 * min(len(first.channels) + 1, 24)
     heights = [1.2, 1.2, *(raster if _faulty(one) else 0.1 for one in measured)]
-    from matplotlib.figure import Figure
-
     with style.drawing():
+        from matplotlib.figure import Figure
+
         figure = Figure(
             figsize=(style.WIDTH, 0.6 + 0.55 * len(heights) + sum(heights)), layout="constrained"
         )
@@ -66,29 +66,8 @@ def signal_figure(measured: Sequence[SignalQuality]) -> Figure:
         for row, one in enumerate(measured, 2):
             axis = figure.add_subplot(grid[row, :])
             _faults(axis, one, named=len(measured) > 1)
-        axis.set_xlabel("time [s]")
-        style.legend_above(figure, _handles(measured))
+        style.legend_above(figure, style.line_handles((m.label for m in measured), marked=True))
     return figure
-
-
-def _handles(measured: Sequence[SignalQuality]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    handles: list[Any] = []
-    for index, one in enumerate(measured if len(measured) > 1 else ()):
-        look = style.look(index)
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=look.color,
-                marker=look.marker,
-                linestyle=look.line,
-                markersize=4,
-                label=one.label,
-            )
-        )
-    return handles
 
 
 def _scale(measured: Sequence[SignalQuality]) -> tuple[float, str]:
@@ -117,11 +96,13 @@ def _levels(axis: Any, measured: Sequence[SignalQuality]) -> None:
                 label=name if index == 0 else None,
             )
     axis.set_yscale("log")
-    style.plain_log(axis.yaxis, (1.0, 2.0, 5.0))
+    axis.margins(y=0.1)
+    axis.autoscale_view()
+    style.plain_log(axis.yaxis)
     axis.set_ylabel(f"RMS [{unit}]")
     axis.set_title("Level" + (": movement filled, rest open" if several else ""))
     if not several:
-        axis.legend(loc="upper left", bbox_to_anchor=(0.3, 1.22), ncols=2, handlelength=1.0)
+        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=2, handlelength=1.0)
     _name_channels(axis, measured[0].channels)
     style.number_lines(axis)
 
@@ -175,6 +156,7 @@ def _spectra(axis: Any, measured: Sequence[SignalQuality]) -> None:
                 hz, low, high, color=look.color, alpha=0.2, linewidth=0, label="all channels"
             )
     axis.set_yscale("log")
+    axis.autoscale_view()
     style.plain_log(axis.yaxis)
     one = measured[0]
     for number, mains in enumerate(one.mains_hz):
@@ -203,12 +185,12 @@ def _faults(axis: Any, one: SignalQuality, named: bool) -> None:
     from matplotlib.patches import Patch
 
     title = f"Faults of the channels{f': {one.label}' if named else ''}"
-    axis.set_xlim(0.0, float(one.seconds[-1]))
     if not _faulty(one):
-        axis.set_yticks([])
-        axis.spines["left"].set_visible(False)
+        axis.set_axis_off()
         axis.set_title(f"{title}: none found")
         return
+    axis.set_xlim(0.0, float(one.seconds[-1]))
+    axis.set_xlabel("time [s]")
     names = [_STREAM, *one.channels]
     flags = np.column_stack([one.stream_faults, one.faults])
     starts = np.concatenate([[0.0], one.seconds[:-1]])

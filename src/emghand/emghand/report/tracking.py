@@ -113,6 +113,8 @@ def tracking_figure(
     limits = [_limits(columns, row) for row in range(len(dofs))]
     heights = [high - low for low, high in limits]
     with style.drawing():
+        from matplotlib.patches import Patch
+
         figure, axes = style.grid_of_axes(
             len(dofs),
             len(columns),
@@ -142,7 +144,8 @@ def tracking_figure(
                 )
         figure.align_ylabels(axes[:, 0])
         figure.supylabel("normalised position (0 rest, ±1 full range)", fontsize=8)
-        style.legend_above(figure, _handles(series))
+        wanted = Patch(facecolor=style.FILL, edgecolor=style.FAINT, linewidth=0.8, label="x_d")
+        style.legend_above(figure, [wanted, *style.line_handles(series)])
         if title:
             figure.suptitle(title, x=0.01, ha="left")
     return figure
@@ -153,19 +156,6 @@ def _limits(columns: Sequence[Column], row: int) -> tuple[float, float]:
     values = [v[:, row] for c in columns for v in (c.x_d, *c.lines.values())]
     lowest = min((float(np.nanmin(v)) for v in values if np.isfinite(v).any()), default=0.0)
     return (-1.15, 1.15) if lowest < -0.25 else (-0.27, 1.15)
-
-
-def _handles(series: Sequence[str]) -> list[Any]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Any] = [
-        Patch(facecolor=style.FILL, edgecolor=style.FAINT, linewidth=0.8, label="x_d")
-    ]
-    for index, name in enumerate(series):
-        look = style.look(index)
-        handles.append(Line2D([], [], color=look.color, linestyle=look.line, label=name))
-    return handles
 
 
 def _draw_row(axis: Any, column: Column, row: int, series: Sequence[str], n_columns: int) -> None:

@@ -10,8 +10,9 @@ from result_maker import make, make_ticks
 from emghand.errors import UserError
 from emghand.evaluate.metrics import measure
 from emghand.report import style
+from emghand.report.box_figure import box_figure
 from emghand.report.parts import Choice, box_groups, draw_unintended, score_series, tracking_columns
-from emghand.report.score_figures import box_figure, scores_figure, unintended_figure
+from emghand.report.score_figures import scores_figure, unintended_figure
 from emghand.report.sources import Material, short_names
 from emghand.report.tracking import tracking_figure
 from emghand.report.trials import crosstalk, trial_scores
