@@ -148,7 +148,7 @@ def _spectra(axis: Any, measured: Sequence[SignalQuality]) -> None:
             _positive(np.median(power, axis=0)),
             color=look.color,
             linestyle=look.line,
-            label="median of the channels",
+            label=None if several else "median of the channels",
         )
         if not several:
             low, high = (_positive(q) for q in (power.min(axis=0), power.max(axis=0)))
@@ -162,7 +162,7 @@ def _spectra(axis: Any, measured: Sequence[SignalQuality]) -> None:
     for number, mains in enumerate(one.mains_hz):
         axis.axvline(
             mains,
-            color=style.VERMILION,
+            color=style.INK,
             linestyle=(0, (1, 1.5)),
             linewidth=0.9,
             zorder=0,
@@ -171,8 +171,8 @@ def _spectra(axis: Any, measured: Sequence[SignalQuality]) -> None:
     axis.set_xlim(0.0, one.rate / 2)
     axis.set_xlabel("frequency [Hz]")
     axis.set_ylabel(f"power [{unit}²/Hz]")
-    axis.set_title("Spectrum of the raw signal")
-    if not several:
+    axis.set_title(f"Spectrum of the raw signal{', median of the channels' if several else ''}")
+    if axis.get_legend_handles_labels()[0]:
         axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=3)
     style.number_lines(axis)
 

@@ -151,7 +151,7 @@ _SETTINGS: dict[str, Any] = {
     "lines.linewidth": 1.1,
     "hatch.linewidth": 0.5,
     "figure.constrained_layout.h_pad": 0.05,
-    "figure.constrained_layout.w_pad": 0.03,
+    "figure.constrained_layout.w_pad": 0.05,
     "path.simplify": True,
     "path.simplify_threshold": 0.2,
     # Names of files and movements are no formulas.
@@ -268,5 +268,9 @@ def render(figure: Figure, kind: str, dpi: int = DPI) -> bytes:
         raise UserError(f"{kind!r} is no format of figures, choose from: {', '.join(FORMATS)}")
     buffer = io.BytesIO()
     with drawing():
+        if figure.get_layout_engine() is not None:
+            # Laid out once: again, it would move a little, and every format would differ.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind])
     return buffer.getvalue()
