@@ -119,7 +119,7 @@ def _boxes(axis: Any, by: Mapping[str, Floats], names: list[str], index: int, co
             reach = 1.5 * (third - first)
             values = values[(values < first - reach) | (values > third + reach)]
         # Neighbours in value stand side by side, always the same way.
-        aside = (np.arange(1, len(values) + 1) * 0.618034) % 1.0 - 0.5 if len(values) > 1 else 0.0
+        aside = (np.arange(len(values)) * 0.618034 + 0.5) % 1.0 - 0.5
         axis.plot(
             x + 0.5 * width * aside,
             values,

@@ -28,6 +28,7 @@ _FAULT_MARKS = {
     Quality.FROZEN: "..",
 }
 _MOST_NAMES = 16
+_MOST_LOOKS = 700
 _STREAM = "all"
 
 
@@ -193,7 +194,10 @@ def _faults(axis: Any, one: SignalQuality, named: bool) -> None:
     axis.set_xlabel("time [s]")
     names = [_STREAM, *one.channels]
     flags = np.column_stack([one.stream_faults, one.faults])
-    starts = np.concatenate([[0.0], one.seconds[:-1]])
+    # However long the recording, no more looks than can be seen.
+    first = np.unique(np.linspace(0, len(flags) - 1, _MOST_LOOKS).astype(int))
+    flags = np.bitwise_or.reduceat(flags, first, axis=0)
+    edges = np.concatenate([[0.0], one.seconds[first[1:] - 1], one.seconds[-1:]])
     handles = []
     for fault in FAULTS:
         has = (flags & int(fault)) != 0
@@ -208,7 +212,7 @@ def _faults(axis: Any, one: SignalQuality, named: bool) -> None:
                 )
             )
         for row in range(len(names)):
-            spans = _spans(has[:, row], starts, one.seconds)
+            spans = _spans(has[:, row], edges)
             if spans:
                 axis.broken_barh(
                     spans,
@@ -227,11 +231,11 @@ def _faults(axis: Any, one: SignalQuality, named: bool) -> None:
     axis.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4)
 
 
-def _spans(has: Any, starts: Any, ends: Any) -> list[tuple[float, float]]:
+def _spans(has: Any, edges: Any) -> list[tuple[float, float]]:
     """Begin and length of every run of true values."""
     change = np.flatnonzero(np.diff(has.astype(np.int8), prepend=0, append=0))
     return [
-        (float(starts[a]), float(ends[b - 1] - starts[a]))
+        (float(edges[a]), float(edges[b] - edges[a]))
         for a, b in zip(change[::2], change[1::2], strict=True)
     ]
 

@@ -81,6 +81,11 @@ def test_of_many_trials_only_outliers_are_points():
     assert list(points) == [5.0]
 
 
+def test_many_trials_without_outliers_are_a_box_alone():
+    figure = box_figure({"rmse": {"a": {"fist": np.linspace(0.0, 1.0, 100)}}}, "movement", "trial")
+    assert len(figure.axes[0].patches) == 1
+
+
 def test_crosstalk_is_the_mean_estimate_at_the_plateau():
     ticks = make_ticks(noise=0.0)
     movements, dofs, means = crosstalk(ticks, "x_hat")
