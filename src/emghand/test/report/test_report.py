@@ -6,11 +6,12 @@ import json
 import math
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from pytest import approx
-from result_maker import make
+from result_maker import make, make_ticks
 
 from emghand.cli.main import main
 from emghand.dofs import Dof
@@ -136,7 +137,7 @@ def test_tables_of_parts_and_means_are_of_the_numbers_of_evaluate(session, repor
 def test_report_of_an_hour_is_as_small_as_one_of_minutes(tmp_path):
     sizes = []
     for minutes in (5, 60):
-        result = make(trials=minutes, length=3750)
+        result = replace(make(), ticks=make_ticks(trials=minutes, length=3750))
         (path,) = write_report(Material(results={"a": result}), tmp_path / f"{minutes}.html")
         sizes.append(path.stat().st_size)
     assert max(sizes) < 1_000_000
@@ -243,7 +244,6 @@ def hostile():
 
 
 def test_names_of_others_are_escaped_and_are_no_formulas(session, tmp_path):
-    from dataclasses import replace
     from pathlib import Path
 
     from emghand.evaluate.offline import evaluate_model
@@ -273,8 +273,6 @@ def test_names_of_others_are_escaped_and_are_no_formulas(session, tmp_path):
 def test_what_cannot_be_drawn_is_named_with_the_reason(
     tmp_path, session, write_bag, unseen, capsys
 ):
-    from dataclasses import replace
-
     unlabelled = replace(unseen, x_d=None, periods=[], source=str(tmp_path / "bare"))
     material = Material()
     material.models["kalman"] = load_model(session.path / "models" / "kalman.emgmodel")

@@ -14,7 +14,7 @@ from emghand.report.box_figure import box_figure
 from emghand.report.parts import Choice, box_groups, draw_unintended, score_series, tracking_columns
 from emghand.report.score_figures import scores_figure, unintended_figure
 from emghand.report.sources import Material, short_names
-from emghand.report.tracking import tracking_figure
+from emghand.report.tracking import Column, Span, tracking_figure
 from emghand.report.trials import crosstalk, trial_scores
 
 
@@ -108,6 +108,18 @@ def test_models_are_lines_of_their_own_over_the_same_recording():
     other = make("c", digest="d2")
     material.results["c"] = other
     assert [len(c.lines) for c in tracking_columns(material, "x_hat")] == [2, 1]
+
+
+def test_long_upright_names_have_room(recwarn):
+    spans = [Span(float(i), i + 0.8, f"a_movement_of_long_name_{i}") for i in range(30)]
+    t = np.arange(0.0, 30.0, 0.016)
+    zeros = np.zeros((len(t), 1))
+    column = Column("r", ("wrist",), t, zeros, {"a": zeros}, spans)
+    figure = tracking_figure([column])
+    style.render(figure, "png", 50)
+    assert not [w for w in recwarn if "constrained_layout" in str(w.message)]
+    shown = figure.axes[0].get_window_extent().height / figure.dpi
+    assert shown > 0.2
 
 
 def test_result_without_ticks_keeps_its_scores_and_is_named():
