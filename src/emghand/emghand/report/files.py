@@ -53,7 +53,7 @@ def write_report(
     for kind in formats:
         if kind not in style.FORMATS:
             raise UserError(f"{kind!r} is no format, choose from: {', '.join(style.FORMATS)}")
-    _check_free([output], replace)
+    check_free([output], replace)
     with style.drawing():
         sections = build(material, choice or Choice())
     pictures = [p for s in sections for p in s.pictures]
@@ -67,7 +67,7 @@ def write_report(
             same = sum(p.name == picture.name for p in pictures[: pictures.index(picture)])
             name = f"{picture.name}_{same + 1}" if same else picture.name
             drawn |= {Path(figures) / f"{name}.{kind}": (picture, kind) for kind in formats}
-        _check_free(drawn, replace)
+        check_free(drawn, replace)
     html = page(title(material), subtitle(material), sections)
     write_file(output, html.encode(), replace=replace)
     if figures is not None:
@@ -80,7 +80,14 @@ def write_report(
     return [output, *drawn]
 
 
-def _check_free(paths: Iterable[Path], replace: bool) -> None:
+def check_free(paths: Iterable[Path], replace: bool) -> None:
+    """Refuse names of files that exist; asked before the work is done.
+
+    Raises
+    ------
+    UserError
+        When one exists and must not be replaced.
+    """
     for path in paths:
         if not replace and path.exists():
             raise UserError(f"{path}: exists already; choose another name, or --replace")
