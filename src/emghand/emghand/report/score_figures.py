@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emghand.evaluate.metrics import DEFAULT_METRICS, find_metric
 from emghand.report import style
+from emghand.report.sources import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,8 +37,12 @@ _UNITS = {
     "r2": "share of variance explained",
     "correlation": "Pearson's r",
 }
+MOST_MAPS = 4
+"""Maps of who moves with whom in one figure."""
 _LOWEST = -1.0
 """Ratios below this (R² of a useless estimate has no bound) are drawn at the edge, with a value."""
+_TITLE_CHARACTERS = 40
+"""As many fit above one of two maps side by side."""
 _ON_LIGHT, _ON_DARK = "#1d1d1d", "#fdfdfd"
 """Text on the colours of a map, whatever the ground of the page."""
 
@@ -176,13 +181,13 @@ def unintended_figure(
         When matplotlib is missing or there are more series than can be told apart.
     """
     style.check_series(len(series))
-    shown = dict(list(crosstalk.items())[:4])
+    shown = dict(list(crosstalk.items())[:MOST_MAPS])
     dofs = list(dict.fromkeys(d for m in series.values() for d in m["intended"]))
     n_movements = max((len(m) for m, _, _ in shown.values()), default=0)
     map_height = 0.75 + 0.19 * n_movements
     per_row = 2 if len(shown) > 1 else 1
     map_rows = -(-len(shown) // per_row)
-    dots = 0.55 + (0.2 + 0.05 * (len(series) - 1)) * len(dofs)
+    dots = 0.55 + (0.2 + 0.07 * (len(series) - 1)) * len(dofs)
     with style.drawing():
         from matplotlib.figure import Figure
 
@@ -195,7 +200,13 @@ def unintended_figure(
         _pairs(figure.add_subplot(grid[0, :]), series, dofs)
         for place, (name, (movements, columns, values)) in enumerate(shown.items()):
             axis = figure.add_subplot(grid[1 + place // per_row, place % per_row])
-            _map(axis, movements, columns, values, name if len(crosstalk) > 1 else "")
+            _map(
+                axis,
+                movements,
+                columns,
+                values,
+                plain(name, _TITLE_CHARACTERS) if len(crosstalk) > 1 else "",
+            )
         style.legend_above(figure, style.mark_handles(series))
     return figure
 
@@ -258,7 +269,7 @@ def _map(axis: Any, movements: list[str], dofs: list[str], values: Floats, name:
         axis.text(
             column + 0.5,
             row + 0.5,
-            f"{value:.2f}".replace("-", "−"),
+            f"{round(value, 2) + 0.0:.2f}".replace("-", "−"),
             ha="center",
             va="center",
             fontsize=6.5,
@@ -270,4 +281,4 @@ def _map(axis: Any, movements: list[str], dofs: list[str], values: Floats, name:
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     axis.set_xlabel("DOF (numbers: mean estimate, normalised position)")
-    axis.set_title(f"What moves in each movement{f': {name}' if name else ''}")
+    axis.set_title(name or "What moves in each movement")

@@ -17,7 +17,7 @@ from emghand.report.parts import (
     draw_unintended,
     trained_series,
 )
-from emghand.report.score_figures import MEAN, Measures, in_order, mean_of, title_of
+from emghand.report.score_figures import MEAN, MOST_MAPS, Measures, in_order, mean_of, title_of
 from emghand.report.sources import Material, plain
 
 SIGNAL_TEXT = {
@@ -75,13 +75,19 @@ def score_sections(material: Material, choice: Choice) -> Iterator[Section]:
                 f"{names}. Above: error of each DOF while it is meant to move (filled) and its "
                 "movement while only others are (open). Below: mean estimate while x_d is within "
                 "10 % of the largest value of the movement; what stands beside the asked-for DOF "
-                "is unintended.",
+                f"is unintended.{_maps_left_out(material)}",
                 "Intended error and unintended movement per DOF, and a map of movements by DOFs.",
             )
         )
     except UserError as error:
         material.leave_out("intended and unintended movement", error)
     yield unintended
+
+
+def _maps_left_out(material: Material) -> str:
+    if len(material.results) <= MOST_MAPS:
+        return ""
+    return f" Of the {len(material.results)} results the first {MOST_MAPS} have a map."
 
 
 def _score_table(name: str, signal: str, measures: Measures, folded: bool) -> Table:

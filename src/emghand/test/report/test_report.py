@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -338,6 +339,20 @@ def test_mistakes_are_one_line_and_no_traceback(session, tmp_path, capsys, argv,
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ")
     assert text in error
+
+
+@pytest.mark.parametrize("command", [["--help"], ["plot", "--help"], ["report", "--help"]])
+def test_help_loads_nothing_heavy(command):
+    code = (
+        "import sys\n"
+        "from emghand.cli.main import main\n"
+        f"try:\n    main({command})\n"
+        "except SystemExit:\n    pass\n"
+        "sys.exit(str({'matplotlib', 'numpy', 'scipy'} & set(sys.modules) or '') or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage:")
 
 
 def test_without_matplotlib_the_user_is_told_what_to_install(

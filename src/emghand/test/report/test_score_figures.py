@@ -134,6 +134,16 @@ def test_result_without_ticks_keeps_its_scores_and_is_named():
     assert draw_unintended(material, Choice("x_hat")).axes
 
 
+def test_titles_of_maps_side_by_side_do_not_overlap():
+    names = [f"subject_{i}/{'a_long_name_' * 3}{i}" for i in range(2)]
+    result = make()
+    scores = {n: result.scores["x_hat"] for n in names}
+    figure = unintended_figure(scores, {n: crosstalk(result.ticks, "x_hat") for n in names})
+    style.render(figure, "png", 50)
+    left, right = (a._left_title.get_window_extent() for a in figure.axes[1:])
+    assert left.x1 < right.x0
+
+
 def test_map_and_pairs_show_the_numbers():
     result = make()
     maps = {"a": crosstalk(result.ticks, "x_hat")}
