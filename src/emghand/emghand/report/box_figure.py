@@ -118,6 +118,9 @@ def _boxes(axis: Any, by: Mapping[str, Floats], names: list[str], index: int, co
             first, third = np.percentile(values, (25.0, 75.0))
             reach = 1.5 * (third - first)
             values = values[(values < first - reach) | (values > third + reach)]
+        if not len(values):
+            # An empty line that is not clipped would upset the layout.
+            continue
         # Neighbours in value stand side by side, always the same way.
         aside = (np.arange(len(values)) * 0.618034 + 0.5) % 1.0 - 0.5
         axis.plot(

@@ -81,9 +81,12 @@ def test_of_many_trials_only_outliers_are_points():
     assert list(points) == [5.0]
 
 
-def test_many_trials_without_outliers_are_a_box_alone():
+def test_many_trials_without_outliers_are_a_box_alone(recwarn):
     figure = box_figure({"rmse": {"a": {"fist": np.linspace(0.0, 1.0, 100)}}}, "movement", "trial")
     assert len(figure.axes[0].patches) == 1
+    style.render(figure, "png", 50)
+    assert not [w for w in recwarn if "constrained_layout" in str(w.message)]
+    assert figure.axes[0].get_position().height > 0.3
 
 
 def test_crosstalk_is_the_mean_estimate_at_the_plateau():
