@@ -81,12 +81,16 @@ def test_of_many_trials_only_outliers_are_points():
     assert list(points) == [5.0]
 
 
-def test_many_trials_without_outliers_are_a_box_alone(recwarn):
-    figure = box_figure({"rmse": {"a": {"fist": np.linspace(0.0, 1.0, 100)}}}, "movement", "trial")
-    assert len(figure.axes[0].patches) == 1
+def test_many_trials_without_outliers_are_boxes_alone(recwarn):
+    values = {
+        "x": np.linspace(0.07, 0.08, 200),
+        "y": np.array([*np.linspace(0.07, 0.08, 200), 0.1]),
+    }
+    groups = {metric: {"a": values} for metric in ("rmse", "intended", "unintended")}
+    figure = box_figure(groups, "movement", "trial")
     style.render(figure, "png", 50)
+    assert [len(axis.patches) for axis in figure.axes] == [2, 2, 2]
     assert not [w for w in recwarn if "constrained_layout" in str(w.message)]
-    assert figure.axes[0].get_position().height > 0.3
 
 
 def test_crosstalk_is_the_mean_estimate_at_the_plateau():
