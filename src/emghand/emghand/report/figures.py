@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emghand.errors import UserError
 from emghand.report import style
+from emghand.report.files import check_free
 from emghand.report.tracking import Column, spans_of_periods, tracking_figure
 from emghand.storage.files import write_file
 from emghand.storage.recording import Period
@@ -31,8 +32,7 @@ def check_output(path: str | Path, *, replace: bool = False) -> str:
     kind = Path(path).suffix.removeprefix(".").lower()
     if kind not in style.FORMATS:
         raise UserError(f"{path}: name the figure .png, .svg or .pdf")
-    if not replace and Path(path).exists():
-        raise UserError(f"{path}: exists already; choose another name, or --replace")
+    check_free([Path(path)], replace)
     with style.drawing():
         return kind
 

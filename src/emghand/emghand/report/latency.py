@@ -165,27 +165,15 @@ def latency_figure(runs: Sequence[Latency]) -> Figure:
     with style.drawing():
         figure, axes = style.grid_of_axes(rows, 2, height=0.7 + 1.25 * rows)
         for axis, stage in zip(axes.flat, stages, strict=False):
-            _histogram(axis, stage, [r for r in runs], len(runs) == 1)
+            _histogram(axis, stage, runs, len(runs) == 1)
         for axis in axes.flat[len(stages) :]:
             axis.set_axis_off()
         for axis in axes[:, 0]:
             axis.set_ylabel("share of ticks [%]")
         for axis in axes.flat[max(0, len(stages) - 2) : len(stages)]:
             axis.set_xlabel("latency [ms]")
-        style.legend_above(figure, _handles(runs))
+        style.legend_above(figure, style.line_handles(r.label for r in runs))
     return figure
-
-
-def _handles(runs: Sequence[Latency]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    if len(runs) < 2:
-        return []
-    looks = [style.look(i) for i in range(len(runs))]
-    return [
-        Line2D([], [], color=k.color, linestyle=k.line, label=r.label)
-        for k, r in zip(looks, runs, strict=True)
-    ]
 
 
 def _histogram(axis: Any, stage: str, runs: Sequence[Latency], values_shown: bool) -> None:
@@ -227,5 +215,5 @@ def _histogram(axis: Any, stage: str, runs: Sequence[Latency], values_shown: boo
     axis.set_xscale("log")
     axis.set_xlim(edges[0], edges[-1])
     axis.set_ylim(0.0, axis.get_ylim()[1] * (1.35 if values_shown else 1.05))
-    style.plain_log(axis.xaxis, (1.0, 2.0, 5.0))
+    style.plain_log(axis.xaxis)
     style.number_lines(axis)

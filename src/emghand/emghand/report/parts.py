@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 
 from emghand.errors import UserError
 from emghand.evaluate.metrics import DEFAULT_METRICS
+from emghand.report.box_figure import box_figure
 from emghand.report.latency import Latency, latency_figure, read_latency
-from emghand.report.score_figures import (
-    Measures,
-    box_figure,
-    scores_figure,
-    unintended_figure,
-)
+from emghand.report.score_figures import Measures, scores_figure, unintended_figure
 from emghand.report.signal_figure import signal_figure
 from emghand.report.signal_quality import SignalQuality, measure_signal
 from emghand.report.sources import Material, plain
@@ -73,7 +69,7 @@ def tracking_columns(material: Material, signal: str) -> list[Column]:
             rows = rows[np.argsort(ticks.stamps_ns[rows], kind="stable")]
             stamps = ticks.stamps_ns[rows]
             own = Column(
-                title=material.files.get(source.name, plain(source.name)),
+                title=material.short_file(source.name),
                 dofs=ticks.names,
                 seconds=np.asarray((stamps - stamps[0]) * 1e-9, np.float64),
                 x_d=ticks.x_d[rows],
@@ -141,7 +137,7 @@ def score_series(material: Material, signal: str) -> dict[str, Measures]:
         (result,) = results.values()
         rows = result.tables.get("recording", ())
         if len(rows) > 1:
-            return {material.files.get(r.name, plain(r.name)): r.scores[signal] for r in rows}
+            return {material.short_file(r.name): r.scores[signal] for r in rows}
     if results:
         return {name: result.scores[signal] for name, result in results.items()}
     return trained_series(material)
@@ -187,7 +183,7 @@ def box_groups(
             which, labels = trials.movement, [plain(m, 24) if m else "" for m in ticks.movements]
         else:
             which = trials.recording
-            labels = [material.files.get(s.name, plain(s.name)) for s in result.sources]
+            labels = [material.short_file(s.name) for s in result.sources]
         for metric in metrics:
             found = {
                 label: trials.values[metric][which == i] for i, label in enumerate(labels) if label

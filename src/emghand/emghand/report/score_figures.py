@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emghand.errors import UserError
 from emghand.evaluate.metrics import DEFAULT_METRICS, find_metric
 from emghand.report import style
+from emghand.report.sources import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,13 +37,12 @@ _UNITS = {
     "r2": "share of variance explained",
     "correlation": "Pearson's r",
 }
+MOST_MAPS = 4
+"""Maps of who moves with whom in one figure."""
 _LOWEST = -1.0
 """Ratios below this (R² of a useless estimate has no bound) are drawn at the edge, with a value."""
-_FEWEST = 5
-"""A box needs so many values; fewer are drawn as points alone."""
-_MOST_POINTS = 60
-"""Of more values than this only those beyond the whiskers are drawn as points."""
-_MOST_GROUPS = 40
+_TITLE_CHARACTERS = 40
+"""As many fit above one of two maps side by side."""
 _ON_LIGHT, _ON_DARK = "#1d1d1d", "#fdfdfd"
 """Text on the colours of a map, whatever the ground of the page."""
 
@@ -101,7 +100,7 @@ def scores_figure(series: Mapping[str, Measures], metrics: Sequence[str]) -> Fig
             _score_panel(axis, metric, series, dofs)
         for axis in axes.flat[len(metrics) :]:
             axis.set_axis_off()
-        style.legend_above(figure, _handles(list(series)))
+        style.legend_above(figure, style.mark_handles(series))
     return figure
 
 
@@ -127,6 +126,8 @@ def _score_panel(axis: Any, metric: str, series: Mapping[str, Measures], dofs: l
             marker=look.marker,
             markersize=3.6,
             color=look.color,
+            clip_on=False,
+            zorder=3,
         )
         for y, (value, x) in enumerate(zip(row, drawn, strict=True)):
             if np.isfinite(value) and (len(series) == 1 or value < _LOWEST):
@@ -148,7 +149,7 @@ def _score_panel(axis: Any, metric: str, series: Mapping[str, Measures], dofs: l
     axis.set_xlim(low - 0.05 * (high - low) * (low < 0), high + margin * (high - low))
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.set_yticks(at, [n.replace("_", " ") for n in names])
-    axis.tick_params(axis="y", length=0)
+    axis.tick_params(axis="y", length=0, pad=5)
     axis.axvline(0.0, color=style.INK, linewidth=0.6)
     axis.set_title(title_of(metric))
     axis.set_xlabel(unit_of(metric))
@@ -159,111 +160,6 @@ def _short(value: float) -> str:
     size = abs(value)
     text = f"{value:.3g}" if size >= 10.0 else f"{value:.2f}" if size >= 0.095 else f"{value:.2g}"
     return text.replace("-", "−")
-
-
-def box_figure(
-    groups: Mapping[str, Mapping[str, Mapping[str, Floats]]], what: str, values: str
-) -> Figure:
-    """Box plots: one panel per metric, one place per group, one box per series.
-
-    A box is from the first to the third quartile with the median in it; whiskers reach to the last
-    value within 1.5 times its height. Every value is a point; of more than 60 only those beyond
-    the whiskers. Groups with fewer than five values get no box.
-
-    Parameters
-    ----------
-    groups : mapping
-        Values by metric, series and group: ``groups[metric][series][group]`` is of shape (k,).
-    what : str
-        What a group is, for the axis.
-    values : str
-        What a value is, for the axis.
-
-    Raises
-    ------
-    UserError
-        When matplotlib is missing, there is nothing to draw, or more than can be told apart.
-    """
-    series = list(dict.fromkeys(s for by in groups.values() for s in by))
-    names = list(dict.fromkeys(g for by in groups.values() for s in by.values() for g in s))
-    style.check_series(len(series))
-    if not names:
-        raise UserError(f"there is no {what} to draw")
-    if len(names) > _MOST_GROUPS:
-        raise UserError(f"{len(names)} groups do not fit: draw at most {_MOST_GROUPS} at a time")
-    longest = max(len(n) for n in names)
-    crowded = longest * 0.06 * len(names) > style.WIDTH - 1.0
-    with style.drawing():
-        figure, axes = style.grid_of_axes(
-            len(groups),
-            1,
-            height=0.6 + 1.45 * len(groups) + (0.05 * longest if crowded else 0.0),
-            sharex=True,
-        )
-        for axis, (metric, by) in zip(axes[:, 0], groups.items(), strict=True):
-            for index, one in enumerate(series):
-                _boxes(axis, by.get(one, {}), names, index, len(series))
-            axis.set_title(title_of(metric))
-            axis.set_ylabel(unit_of(metric).replace(", ", ",\n"))
-            if metric not in ("r2", "correlation", "latency"):
-                axis.set_ylim(0.0, 1.06 * axis.get_ylim()[1])
-            style.number_lines(axis)
-            axis.set_xlim(-0.6, len(names) - 0.4)
-        axes[-1, 0].set_xticks(
-            range(len(names)),
-            [n.replace("_", " ") for n in names],
-            rotation=90 if crowded else 0,
-        )
-        axes[-1, 0].set_xlabel(f"{what} (one point: {values})")
-        style.legend_above(figure, _handles(series, boxes=True))
-    return figure
-
-
-def _boxes(axis: Any, by: Mapping[str, Floats], names: list[str], index: int, count: int) -> None:
-    look = style.look(index)
-    width = min(0.3, 0.8 / count)
-    for place, name in enumerate(names):
-        values = by.get(name, np.empty(0))
-        values = np.sort(values[np.isfinite(values)])
-        if not len(values):
-            continue
-        x = place + style.spread(index, count, min(0.3 * count, 0.8) * (1 - 1 / count))
-        if len(values) >= _FEWEST:
-            drawn = axis.boxplot(
-                [values],
-                positions=[x],
-                widths=0.8 * width,
-                patch_artist=True,
-                showfliers=False,
-                manage_ticks=False,
-                zorder=2,
-            )
-            for part in ("whiskers", "caps", "medians"):
-                for artist in drawn[part]:
-                    artist.set(color=style.INK, linewidth=1.6 if part == "medians" else 0.7)
-            for patch in drawn["boxes"]:
-                patch.set(
-                    facecolor=style.tint(look.color),
-                    edgecolor=style.INK,
-                    linewidth=0.7,
-                    hatch=look.hatch if count > 1 else "",
-                )
-        if len(values) > _MOST_POINTS:
-            first, third = np.percentile(values, (25.0, 75.0))
-            reach = 1.5 * (third - first)
-            values = values[(values < first - reach) | (values > third + reach)]
-        # Neighbours in value stand side by side, always the same way.
-        aside = (np.arange(1, len(values) + 1) * 0.618034) % 1.0 - 0.5 if len(values) > 1 else 0.0
-        axis.plot(
-            x + 0.5 * width * aside,
-            values,
-            linestyle="none",
-            marker=look.marker,
-            markersize=2.4 if len(values) >= _FEWEST else 3.6,
-            color=look.color,
-            markeredgewidth=0.0,
-            zorder=3,
-        )
 
 
 def unintended_figure(
@@ -285,16 +181,16 @@ def unintended_figure(
         When matplotlib is missing or there are more series than can be told apart.
     """
     style.check_series(len(series))
-    shown = dict(list(crosstalk.items())[:4])
+    shown = dict(list(crosstalk.items())[:MOST_MAPS])
     dofs = list(dict.fromkeys(d for m in series.values() for d in m["intended"]))
     n_movements = max((len(m) for m, _, _ in shown.values()), default=0)
     map_height = 0.75 + 0.19 * n_movements
     per_row = 2 if len(shown) > 1 else 1
     map_rows = -(-len(shown) // per_row)
-    dots = 0.55 + (0.2 + 0.05 * (len(series) - 1)) * len(dofs)
-    from matplotlib.figure import Figure
-
+    dots = 0.55 + (0.2 + 0.07 * (len(series) - 1)) * len(dofs)
     with style.drawing():
+        from matplotlib.figure import Figure
+
         figure = Figure(
             figsize=(style.WIDTH, 0.5 + dots + map_rows * map_height), layout="constrained"
         )
@@ -304,8 +200,14 @@ def unintended_figure(
         _pairs(figure.add_subplot(grid[0, :]), series, dofs)
         for place, (name, (movements, columns, values)) in enumerate(shown.items()):
             axis = figure.add_subplot(grid[1 + place // per_row, place % per_row])
-            _map(axis, movements, columns, values, name if len(crosstalk) > 1 else "")
-        style.legend_above(figure, _handles(list(series)))
+            _map(
+                axis,
+                movements,
+                columns,
+                values,
+                plain(name, _TITLE_CHARACTERS) if len(crosstalk) > 1 else "",
+            )
+        style.legend_above(figure, style.mark_handles(series))
     return figure
 
 
@@ -334,7 +236,7 @@ def _pairs(axis: Any, series: Mapping[str, Measures], dofs: list[str]) -> None:
     axis.set_yticks(range(len(dofs)), [d.replace("_", " ") for d in dofs])
     axis.set_ylim(len(dofs) - 0.5, -0.5)
     axis.set_xlim(left=0.0)
-    axis.tick_params(axis="y", length=0)
+    axis.tick_params(axis="y", length=0, pad=5)
     axis.set_xlabel("normalised position (RMSE while meant to move, RMS while others are)")
     axis.set_title("Intended and unintended movement")
     marks = [
@@ -367,7 +269,7 @@ def _map(axis: Any, movements: list[str], dofs: list[str], values: Floats, name:
         axis.text(
             column + 0.5,
             row + 0.5,
-            f"{value:.2f}".replace("-", "−"),
+            f"{round(value, 2) + 0.0:.2f}".replace("-", "−"),
             ha="center",
             va="center",
             fontsize=6.5,
@@ -378,30 +280,5 @@ def _map(axis: Any, movements: list[str], dofs: list[str], values: Floats, name:
     axis.invert_yaxis()
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    axis.set_xlabel("mean estimate [normalised position]")
-    axis.set_title(f"What moves in each movement{f': {name}' if name else ''}")
-
-
-def _handles(series: Sequence[str], boxes: bool = False) -> list[Any]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    if len(series) < 2:
-        return []
-    handles: list[Any] = []
-    for index, name in enumerate(series):
-        look = style.look(index)
-        mark = Line2D(
-            [],
-            [],
-            linestyle="none",
-            marker=look.marker,
-            markersize=4.5,
-            color=look.color,
-            label=name,
-        )
-        box = Patch(
-            facecolor=style.tint(look.color), edgecolor=style.INK, linewidth=0.7, hatch=look.hatch
-        )
-        handles.append((box, mark) if boxes else mark)
-    return handles
+    axis.set_xlabel("DOF (numbers: mean estimate, normalised position)")
+    axis.set_title(name or "What moves in each movement")

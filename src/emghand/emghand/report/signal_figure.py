@@ -28,6 +28,7 @@ _FAULT_MARKS = {
     Quality.FROZEN: "..",
 }
 _MOST_NAMES = 16
+_MOST_LOOKS = 700
 _STREAM = "all"
 
 
@@ -53,9 +54,9 @@ def signal_figure(measured: Sequence[SignalQuality]) -> Figure:
     style.check_series(len(measured))
     raster = 0.3 + 0.07 * min(len(first.channels) + 1, 24)
     heights = [1.2, 1.2, *(raster if _faulty(one) else 0.1 for one in measured)]
-    from matplotlib.figure import Figure
-
     with style.drawing():
+        from matplotlib.figure import Figure
+
         figure = Figure(
             figsize=(style.WIDTH, 0.6 + 0.55 * len(heights) + sum(heights)), layout="constrained"
         )
@@ -66,29 +67,8 @@ def signal_figure(measured: Sequence[SignalQuality]) -> Figure:
         for row, one in enumerate(measured, 2):
             axis = figure.add_subplot(grid[row, :])
             _faults(axis, one, named=len(measured) > 1)
-        axis.set_xlabel("time [s]")
-        style.legend_above(figure, _handles(measured))
+        style.legend_above(figure, style.line_handles((m.label for m in measured), marked=True))
     return figure
-
-
-def _handles(measured: Sequence[SignalQuality]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    handles: list[Any] = []
-    for index, one in enumerate(measured if len(measured) > 1 else ()):
-        look = style.look(index)
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=look.color,
-                marker=look.marker,
-                linestyle=look.line,
-                markersize=4,
-                label=one.label,
-            )
-        )
-    return handles
 
 
 def _scale(measured: Sequence[SignalQuality]) -> tuple[float, str]:
@@ -117,11 +97,13 @@ def _levels(axis: Any, measured: Sequence[SignalQuality]) -> None:
                 label=name if index == 0 else None,
             )
     axis.set_yscale("log")
-    style.plain_log(axis.yaxis, (1.0, 2.0, 5.0))
+    axis.margins(y=0.1)
+    axis.autoscale_view()
+    style.plain_log(axis.yaxis)
     axis.set_ylabel(f"RMS [{unit}]")
     axis.set_title("Level" + (": movement filled, rest open" if several else ""))
     if not several:
-        axis.legend(loc="upper left", bbox_to_anchor=(0.3, 1.22), ncols=2, handlelength=1.0)
+        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=2, handlelength=1.0)
     _name_channels(axis, measured[0].channels)
     style.number_lines(axis)
 
@@ -167,7 +149,7 @@ def _spectra(axis: Any, measured: Sequence[SignalQuality]) -> None:
             _positive(np.median(power, axis=0)),
             color=look.color,
             linestyle=look.line,
-            label="median of the channels",
+            label=None if several else "median of the channels",
         )
         if not several:
             low, high = (_positive(q) for q in (power.min(axis=0), power.max(axis=0)))
@@ -175,12 +157,13 @@ def _spectra(axis: Any, measured: Sequence[SignalQuality]) -> None:
                 hz, low, high, color=look.color, alpha=0.2, linewidth=0, label="all channels"
             )
     axis.set_yscale("log")
+    axis.autoscale_view()
     style.plain_log(axis.yaxis)
     one = measured[0]
     for number, mains in enumerate(one.mains_hz):
         axis.axvline(
             mains,
-            color=style.VERMILION,
+            color=style.INK,
             linestyle=(0, (1, 1.5)),
             linewidth=0.9,
             zorder=0,
@@ -189,8 +172,8 @@ def _spectra(axis: Any, measured: Sequence[SignalQuality]) -> None:
     axis.set_xlim(0.0, one.rate / 2)
     axis.set_xlabel("frequency [Hz]")
     axis.set_ylabel(f"power [{unit}²/Hz]")
-    axis.set_title("Spectrum of the raw signal")
-    if not several:
+    axis.set_title(f"Spectrum of the raw signal{', median of the channels' if several else ''}")
+    if axis.get_legend_handles_labels()[0]:
         axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=3)
     style.number_lines(axis)
 
@@ -203,15 +186,18 @@ def _faults(axis: Any, one: SignalQuality, named: bool) -> None:
     from matplotlib.patches import Patch
 
     title = f"Faults of the channels{f': {one.label}' if named else ''}"
-    axis.set_xlim(0.0, float(one.seconds[-1]))
     if not _faulty(one):
-        axis.set_yticks([])
-        axis.spines["left"].set_visible(False)
+        axis.set_axis_off()
         axis.set_title(f"{title}: none found")
         return
+    axis.set_xlim(0.0, float(one.seconds[-1]))
+    axis.set_xlabel("time [s]")
     names = [_STREAM, *one.channels]
     flags = np.column_stack([one.stream_faults, one.faults])
-    starts = np.concatenate([[0.0], one.seconds[:-1]])
+    # However long the recording, no more looks than can be seen.
+    first = np.unique(np.linspace(0, len(flags) - 1, _MOST_LOOKS).astype(int))
+    flags = np.bitwise_or.reduceat(flags, first, axis=0)
+    edges = np.concatenate([[0.0], one.seconds[first[1:] - 1], one.seconds[-1:]])
     handles = []
     for fault in FAULTS:
         has = (flags & int(fault)) != 0
@@ -226,7 +212,7 @@ def _faults(axis: Any, one: SignalQuality, named: bool) -> None:
                 )
             )
         for row in range(len(names)):
-            spans = _spans(has[:, row], starts, one.seconds)
+            spans = _spans(has[:, row], edges)
             if spans:
                 axis.broken_barh(
                     spans,
@@ -245,11 +231,11 @@ def _faults(axis: Any, one: SignalQuality, named: bool) -> None:
     axis.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4)
 
 
-def _spans(has: Any, starts: Any, ends: Any) -> list[tuple[float, float]]:
+def _spans(has: Any, edges: Any) -> list[tuple[float, float]]:
     """Begin and length of every run of true values."""
     change = np.flatnonzero(np.diff(has.astype(np.int8), prepend=0, append=0))
     return [
-        (float(starts[a]), float(ends[b - 1] - starts[a]))
+        (float(edges[a]), float(edges[b] - edges[a]))
         for a, b in zip(change[::2], change[1::2], strict=True)
     ]
 

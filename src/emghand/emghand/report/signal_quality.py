@@ -166,7 +166,7 @@ def measure_signal(
         seconds=np.array([t for t, _, _ in looks]),
         faults=np.array([f for _, f, _ in looks], dtype=np.uint8),
         stream_faults=np.array([f for _, _, f in looks], dtype=np.uint8),
-        missing=_missing(recording.blocks),
+        missing=missing_samples(recording.blocks),
     )
 
 
@@ -193,11 +193,12 @@ def _merged(blocks: Sequence[Block]) -> Block:
     return Block(first.first_sample, first.stamp_ns, samples)
 
 
-def _missing(blocks: Sequence[Block]) -> int:
-    missing = 0
-    for before, after in itertools.pairwise(blocks):
-        missing += max(0, after.first_sample - before.first_sample - len(before.samples))
-    return missing
+def missing_samples(blocks: Sequence[Block]) -> int:
+    """Samples that the device counted but that are in none of the blocks."""
+    return sum(
+        max(0, after.first_sample - before.first_sample - len(before.samples))
+        for before, after in itertools.pairwise(blocks)
+    )
 
 
 def _rest_and_move(recording: Recording, stamps_ns: NDArray[np.int64]) -> tuple[Bools, Bools]:

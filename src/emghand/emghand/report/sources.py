@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,10 @@ class Material:
                 self.results[name] = result.rescored(metrics)
             elif not set(metrics) <= set(result.metrics):
                 raise UserError(f"{name}: holds only {', '.join(result.metrics)}, and no ticks")
+
+    def short_file(self, source: str) -> str:
+        """Short name of what was read from `source`."""
+        return self.files.get(source, plain(source))
 
     def leave_out(self, what: str, error: UserError) -> None:
         """Note what could not be drawn."""
@@ -195,6 +200,11 @@ def plain(text: str, longest: int = 48) -> str:
     text = text if len(text) <= longest else f"…{text[-longest + 1 :]}"
     # matplotlib leaves labels that begin with an underscore out of the legend.
     return f"·{text}" if text.startswith("_") else text or "·"
+
+
+def slug(text: str) -> str:
+    """Text of somebody else as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9-]+", "_", text).strip("_").lower() or "figure"
 
 
 def _telling(path: Path) -> list[str]:

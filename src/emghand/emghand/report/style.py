@@ -7,21 +7,29 @@ a marker and a hatch of its own as well, so that it is told apart in a grey prin
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from emghand.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
 DPI = 300
 WIDTH = 7.2
 """Width of a figure [inch]: two columns of a journal, 183 mm."""
+
+_CHARACTER_IN = 0.065
+"""Width of a character of a legend."""
+_MOST_DECADES = 6
+"""A logarithmic axis over more decades has a number at every other one."""
 
 INK = "#1c1c1c"
 FAINT = "#8a8a8a"
@@ -142,8 +150,8 @@ _SETTINGS: dict[str, Any] = {
     "xtick.minor.size": 1.5,
     "lines.linewidth": 1.1,
     "hatch.linewidth": 0.5,
-    "figure.constrained_layout.h_pad": 0.03,
-    "figure.constrained_layout.w_pad": 0.03,
+    "figure.constrained_layout.h_pad": 0.05,
+    "figure.constrained_layout.w_pad": 0.05,
     "path.simplify": True,
     "path.simplify_threshold": 0.2,
     # Names of files and movements are no formulas.
@@ -192,20 +200,52 @@ def number_lines(axis: Axes, which: str = "y") -> None:
     axis.grid(axis=which)  # type: ignore[arg-type]
 
 
-def plain_log(axis: Any, steps: tuple[float, ...] = (1.0,)) -> None:
-    """Numbers instead of powers on one logarithmic axis, at these multiples of powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def plain_log(axis: Axis) -> None:
+    """Numbers instead of powers on one logarithmic axis, at its present limits.
 
-    axis.set_major_locator(LogLocator(subs=steps))
+    Over less than two decades also at multiples of powers of ten.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = np.log10(axis.get_view_interval())
+    decades = float(high - low)
+    steps = (1, 1.5, 2, 3, 5, 7) if decades < 0.7 else (1, 2, 5) if decades < 2.2 else (1,)
+    powers = np.arange(np.floor(low), np.ceil(high) + 1)[:: int(1 + decades // _MOST_DECADES)]
+    ticks = np.outer(10.0**powers, steps).ravel()
+    axis.set_major_locator(FixedLocator([float(f"{t:.2g}") for t in ticks]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
-def legend_above(figure: Figure, handles: list[Any], columns: int = 4) -> None:
-    """One legend for the whole figure, above its axes; none for nothing."""
-    if handles:
-        labels = [(h[-1] if isinstance(h, tuple) else h).get_label() for h in handles]
-        figure.legend(handles, labels, loc="outside upper left", ncols=columns)
+def line_handles(names: Iterable[str], *, marked: bool = False) -> list[Any]:
+    """Legend of series that are lines, `marked` with their markers."""
+    from matplotlib.lines import Line2D
+
+    handles = []
+    for index, name in enumerate(names):
+        own = look(index)
+        marker = own.marker if marked else None
+        handles.append(
+            Line2D([], [], color=own.color, ls=own.line, marker=marker, ms=4, label=name)
+        )
+    return handles
+
+
+def mark_handles(names: Iterable[str]) -> list[Any]:
+    """Legend of series that are markers."""
+    handles = line_handles(names, marked=True)
+    for handle in handles:
+        handle.set(linestyle="none", markersize=4.5)
+    return handles
+
+
+def legend_above(figure: Figure, handles: list[Any]) -> None:
+    """One legend for the whole figure, above its axes; none for a single series."""
+    if len(handles) < 2:
+        return
+    labels = [(h[-1] if isinstance(h, tuple) else h).get_label() for h in handles]
+    columns = int(WIDTH / (0.5 + _CHARACTER_IN * max(map(len, labels))))
+    figure.legend(handles, labels, loc="outside upper left", ncols=min(6, max(1, columns)))
 
 
 def render(figure: Figure, kind: str, dpi: int = DPI) -> bytes:
@@ -228,5 +268,9 @@ def render(figure: Figure, kind: str, dpi: int = DPI) -> bytes:
         raise UserError(f"{kind!r} is no format of figures, choose from: {', '.join(FORMATS)}")
     buffer = io.BytesIO()
     with drawing():
+        if figure.get_layout_engine() is not None:
+            # Laid out once: again, it would move a little, and every format would differ.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind])
     return buffer.getvalue()

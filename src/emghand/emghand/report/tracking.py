@@ -112,11 +112,14 @@ def tracking_figure(
     style.check_series(len(series))
     limits = [_limits(columns, row) for row in range(len(dofs))]
     heights = [high - low for low, high in limits]
+    names_height = max(_names_height(c, len(columns)) for c in columns)
     with style.drawing():
+        from matplotlib.patches import Patch
+
         figure, axes = style.grid_of_axes(
             len(dofs),
             len(columns),
-            height=0.9 + 0.08 * len(dofs) + 0.32 * sum(heights),
+            height=0.8 + names_height + 0.08 * len(dofs) + 0.32 * sum(heights),
             sharex="col",
             sharey="row",
             height_ratios=heights,
@@ -142,7 +145,8 @@ def tracking_figure(
                 )
         figure.align_ylabels(axes[:, 0])
         figure.supylabel("normalised position (0 rest, ±1 full range)", fontsize=8)
-        style.legend_above(figure, _handles(series))
+        wanted = Patch(facecolor=style.FILL, edgecolor=style.FAINT, linewidth=0.8, label="x_d")
+        style.legend_above(figure, [wanted, *style.line_handles(series)])
         if title:
             figure.suptitle(title, x=0.01, ha="left")
     return figure
@@ -153,19 +157,6 @@ def _limits(columns: Sequence[Column], row: int) -> tuple[float, float]:
     values = [v[:, row] for c in columns for v in (c.x_d, *c.lines.values())]
     lowest = min((float(np.nanmin(v)) for v in values if np.isfinite(v).any()), default=0.0)
     return (-1.15, 1.15) if lowest < -0.25 else (-0.27, 1.15)
-
-
-def _handles(series: Sequence[str]) -> list[Any]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Any] = [
-        Patch(facecolor=style.FILL, edgecolor=style.FAINT, linewidth=0.8, label="x_d")
-    ]
-    for index, name in enumerate(series):
-        look = style.look(index)
-        handles.append(Line2D([], [], color=look.color, linestyle=look.line, label=name))
-    return handles
 
 
 def _draw_row(axis: Any, column: Column, row: int, series: Sequence[str], n_columns: int) -> None:
@@ -184,9 +175,9 @@ def _draw_row(axis: Any, column: Column, row: int, series: Sequence[str], n_colu
             zorder=2,
         )
     if row == 0:
-        height = _name_movements(axis, column, n_columns)
+        _name_movements(axis, column, n_columns)
         if n_columns > 1:
-            axis.set_title(column.title, pad=3.0 + height)
+            axis.set_title(column.title, pad=3.0 + 72.0 * _names_height(column, n_columns))
 
 
 def spans_of_periods(periods: Sequence[Period], start_ns: int) -> list[Span]:
@@ -204,23 +195,35 @@ def spans_of_periods(periods: Sequence[Period], start_ns: int) -> list[Span]:
     return spans
 
 
-def _name_movements(axis: Any, column: Column, n_columns: int) -> float:
-    """Names above the first row: side by side, upright, or none, as there is room.
-
-    Returns their height in points.
-    """
+def _movement_names(column: Column, n_columns: int) -> tuple[list[tuple[float, str]], bool]:
+    """Where each movement is named [s], and whether upright; none where there is no room."""
     start, end = float(column.seconds[0]), float(column.seconds[-1])
-    spans = [s for s in column.movements if s.right > start and s.left < end]
+    names = [
+        ((max(s.left, start) + min(s.right, end)) / 2, s.name.replace("_", " "))
+        for s in column.movements
+        if s.right > start and s.left < end
+    ]
     per_second = 0.85 * style.WIDTH / n_columns / max(end - start, 1e-9)
-    middles = [(max(s.left, start) + min(s.right, end)) / 2 for s in spans]
-    room = min((b - a for a, b in itertools.pairwise(middles)), default=end - start)
-    longest = max((len(s.name) for s in spans), default=0)
-    if not spans or room * per_second < _LINE_IN:
+    room = min((b[0] - a[0] for a, b in itertools.pairwise(names)), default=end - start)
+    if room * per_second < _LINE_IN:
+        return [], False
+    longest = max((len(name) for _, name in names), default=0)
+    return names, room * per_second < longest * _CHARACTER_IN
+
+
+def _names_height(column: Column, n_columns: int) -> float:
+    """Height of the names above the first row [inch]."""
+    names, upright = _movement_names(column, n_columns)
+    if not names:
         return 0.0
-    flat = room * per_second >= longest * _CHARACTER_IN
-    for middle, span in zip(middles, spans, strict=True):
+    return 0.06 + _CHARACTER_IN * max(len(name) for _, name in names) if upright else 0.12
+
+
+def _name_movements(axis: Any, column: Column, n_columns: int) -> None:
+    names, upright = _movement_names(column, n_columns)
+    for middle, name in names:
         axis.annotate(
-            span.name.replace("_", " "),
+            name,
             (middle, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(0, 2),
@@ -228,6 +231,5 @@ def _name_movements(axis: Any, column: Column, n_columns: int) -> float:
             ha="center",
             va="bottom",
             fontsize=6.5,
-            rotation=0 if flat else 90,
+            rotation=90 if upright else 0,
         )
-    return 9.0 if flat else 4.0 + 72.0 * _CHARACTER_IN * longest

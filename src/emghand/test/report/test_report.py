@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from pytest import approx
+from result_maker import make, make_ticks
 
 from emghand.cli.main import main
 from emghand.dofs import Dof
+from emghand.evaluate.ticks import SIGNALS
 from emghand.report.files import write_report
 from emghand.report.html import Section, Table, page, shown
 from emghand.report.score_figures import title_of
 from emghand.report.sources import Material, gather
 from emghand.simulate import SyntheticSettings, simulate_recording
 from emghand.storage.models import load_model
+from emghand.storage.sessions import Session
 from emghand.tasks.movements import Movement, MovementSet, Schedule
 
 KINDS = ("tracking", "scores", "movements", "files", "unintended", "signal")
@@ -82,13 +89,80 @@ def test_numbers_are_those_of_evaluate_to_the_last_bit(session, report, capsys, 
     scores = scores_in(json.loads(capsys.readouterr().out))
     tables = Tables(report.read_text()).found
     compared = 0
-    for signal in ("x_hat", "x_hat_compensated", "out_x_hat", "out_x_hat_compensated"):
+    for signal in SIGNALS:
         table = tables[f"scores/{kind}/{signal}"]
         for metric, by_dof in scores[signal].items():
             for dof, value in by_dof.items():
                 assert table[dof][title_of(metric)] == value
                 compared += 1
     assert compared == 4 * 2 * 6
+
+
+def mean_of(by_dof):
+    known = [v for v in by_dof.values() if v is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def test_tables_of_parts_and_means_are_of_the_numbers_of_evaluate(session, report, capsys):
+    model = session.path / "models" / "kalman.emgmodel"
+    assert main(["evaluate", str(model), str(session.path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    tables = Tables(report.read_text()).found
+    per_dof = tables["movement per DOF/kalman/out_x_hat"]
+    means = tables["movement/kalman/out_x_hat"]
+    compared = 0
+    for row in document["tables"]["movement"]:
+        for metric, by_dof in row["scores"]["out_x_hat"].items():
+            for dof, value in by_dof.items():
+                assert per_dof[f"{row['name']} · {dof}"][title_of(metric)] == value
+                compared += 1
+            if metric not in ("r2", "correlation"):
+                assert means[row["name"]][title_of(metric)] == approx(mean_of(by_dof))
+        assert means[row["name"]]["ticks"] == row["ticks"]
+    assert compared == len(per_dof) * 6 > 0
+    for signal in SIGNALS:
+        for metric, by_dof in document[signal].items():
+            shown = tables[f"scores/kalman/{signal}"]["mean"][title_of(metric)]
+            assert shown == approx(mean_of(by_dof))
+    assert tables["summary"]["kalman"] == {
+        "R² of x_hat, lag out": approx(mean_of(document["x_hat_compensated"]["r2"])),
+        "R² of x_hat": approx(mean_of(document["x_hat"]["r2"])),
+        "R² of out_x_hat": approx(mean_of(document["out_x_hat"]["r2"])),
+        "RMSE of out_x_hat": approx(mean_of(document["out_x_hat"]["rmse"])),
+        "unintended movement": approx(mean_of(document["out_x_hat"]["unintended"])),
+        "lag [ms]": approx(1e3 * document["lag_s"]),
+        "ticks scored": document["ticks"],
+    }
+
+
+def test_report_of_an_hour_is_as_small_as_one_of_minutes(tmp_path):
+    sizes = []
+    for minutes in (5, 60):
+        result = replace(make(), ticks=make_ticks(trials=minutes, length=3750))
+        (path,) = write_report(Material(results={"a": result}), tmp_path / f"{minutes}.html")
+        sizes.append(path.stat().st_size)
+    assert max(sizes) < 1_000_000
+    assert sizes[1] < 1.2 * sizes[0]
+
+
+def test_nothing_is_replaced_unasked_and_nothing_is_half_written(tmp_path, capsys):
+    result = tmp_path / "a.json"
+    make().save(result)
+    out, figures = tmp_path / "out.html", tmp_path / "figures"
+    argv = ["report", str(result), "--output", str(out), "--formats", "svg"]
+    out.write_text("mine")
+    assert main(argv) == 1
+    assert "out.html: exists already" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    out.unlink()
+    figures.mkdir()
+    (figures / "scores.svg").write_text("mine")
+    assert main([*argv, "--figures", str(figures)]) == 1
+    assert "scores.svg: exists already" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*argv, "--figures", str(figures), "--replace"]) == 0
+    assert (figures / "scores.svg").read_text().startswith("<?xml")
+    assert "</html>" in out.read_text()
 
 
 def test_report_stands_alone(report):
@@ -171,7 +245,6 @@ def hostile():
 
 
 def test_names_of_others_are_escaped_and_are_no_formulas(session, tmp_path):
-    from dataclasses import replace
     from pathlib import Path
 
     from emghand.evaluate.offline import evaluate_model
@@ -186,8 +259,12 @@ def test_names_of_others_are_escaped_and_are_no_formulas(session, tmp_path):
         paths={name: Path(name)},
         files={name: name},
     )
+    hostile_text = "</table><script>alert(2)</script>"
+    manifest = {"subject": hostile_text, "settings": {hostile_text: hostile_text}}
+    material.sessions.append(Session(tmp_path / "<script>", manifest))
     (path,) = write_report(material, tmp_path / "r.html")
     parsed = Tables(path.read_text())
+    assert "&lt;script&gt;alert(2)" in path.read_text()
     assert "script" not in {tag for tag, _ in parsed.tags}
     assert all(a.get("src", "").startswith("data:") for t, a in parsed.tags if t == "img")
     assert not any(k.startswith("on") for _, a in parsed.tags for k in a)
@@ -197,8 +274,6 @@ def test_names_of_others_are_escaped_and_are_no_formulas(session, tmp_path):
 def test_what_cannot_be_drawn_is_named_with_the_reason(
     tmp_path, session, write_bag, unseen, capsys
 ):
-    from dataclasses import replace
-
     unlabelled = replace(unseen, x_d=None, periods=[], source=str(tmp_path / "bare"))
     material = Material()
     material.models["kalman"] = load_model(session.path / "models" / "kalman.emgmodel")
@@ -264,6 +339,20 @@ def test_mistakes_are_one_line_and_no_traceback(session, tmp_path, capsys, argv,
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ")
     assert text in error
+
+
+@pytest.mark.parametrize("command", [["--help"], ["plot", "--help"], ["report", "--help"]])
+def test_help_loads_nothing_heavy(command):
+    code = (
+        "import sys\n"
+        "from emghand.cli.main import main\n"
+        f"try:\n    main({command})\n"
+        "except SystemExit:\n    pass\n"
+        "sys.exit(str({'matplotlib', 'numpy', 'scipy'} & set(sys.modules) or '') or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage:")
 
 
 def test_without_matplotlib_the_user_is_told_what_to_install(

@@ -10,10 +10,11 @@ from result_maker import make, make_ticks
 from emghand.errors import UserError
 from emghand.evaluate.metrics import measure
 from emghand.report import style
+from emghand.report.box_figure import box_figure
 from emghand.report.parts import Choice, box_groups, draw_unintended, score_series, tracking_columns
-from emghand.report.score_figures import box_figure, scores_figure, unintended_figure
+from emghand.report.score_figures import scores_figure, unintended_figure
 from emghand.report.sources import Material, short_names
-from emghand.report.tracking import tracking_figure
+from emghand.report.tracking import Column, Span, tracking_figure
 from emghand.report.trials import crosstalk, trial_scores
 
 
@@ -80,6 +81,18 @@ def test_of_many_trials_only_outliers_are_points():
     assert list(points) == [5.0]
 
 
+def test_many_trials_without_outliers_are_boxes_alone(recwarn):
+    values = {
+        "x": np.linspace(0.07, 0.08, 200),
+        "y": np.array([*np.linspace(0.07, 0.08, 200), 0.1]),
+    }
+    groups = {metric: {"a": values} for metric in ("rmse", "intended", "unintended")}
+    figure = box_figure(groups, "movement", "trial")
+    style.render(figure, "png", 50)
+    assert [len(axis.patches) for axis in figure.axes] == [2, 2, 2]
+    assert not [w for w in recwarn if "constrained_layout" in str(w.message)]
+
+
 def test_crosstalk_is_the_mean_estimate_at_the_plateau():
     ticks = make_ticks(noise=0.0)
     movements, dofs, means = crosstalk(ticks, "x_hat")
@@ -104,6 +117,18 @@ def test_models_are_lines_of_their_own_over_the_same_recording():
     assert [len(c.lines) for c in tracking_columns(material, "x_hat")] == [2, 1]
 
 
+def test_long_upright_names_have_room(recwarn):
+    spans = [Span(float(i), i + 0.8, f"a_movement_of_long_name_{i}") for i in range(30)]
+    t = np.arange(0.0, 30.0, 0.016)
+    zeros = np.zeros((len(t), 1))
+    column = Column("r", ("wrist",), t, zeros, {"a": zeros}, spans)
+    figure = tracking_figure([column])
+    style.render(figure, "png", 50)
+    assert not [w for w in recwarn if "constrained_layout" in str(w.message)]
+    shown = figure.axes[0].get_window_extent().height / figure.dpi
+    assert shown > 0.2
+
+
 def test_result_without_ticks_keeps_its_scores_and_is_named():
     from dataclasses import replace
 
@@ -114,6 +139,16 @@ def test_result_without_ticks_keeps_its_scores_and_is_named():
     with pytest.raises(UserError, match="no movement is named"):
         box_groups(material, "x_hat", ("rmse",), "movement")
     assert draw_unintended(material, Choice("x_hat")).axes
+
+
+def test_titles_of_maps_side_by_side_do_not_overlap():
+    names = [f"subject_{i}/{'a_long_name_' * 3}{i}" for i in range(2)]
+    result = make()
+    scores = {n: result.scores["x_hat"] for n in names}
+    figure = unintended_figure(scores, {n: crosstalk(result.ticks, "x_hat") for n in names})
+    style.render(figure, "png", 50)
+    left, right = (a._left_title.get_window_extent() for a in figure.axes[1:])
+    assert left.x1 < right.x0
 
 
 def test_map_and_pairs_show_the_numbers():
