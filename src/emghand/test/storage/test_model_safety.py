@@ -37,7 +37,7 @@ HOSTILE = settings(
 def random_network(kind, n_features):
     """A decoder of two small networks that hear their own estimates."""
     rng = np.random.default_rng(0)
-    decoder = decoder_class(kind)(hidden=(3,), members=2, feedback=True)
+    decoder = decoder_class(kind)(delays=(), hidden=(3,), members=2, feedback=True)
     design = decoder._design()
     arrays = {
         "input_mean_": rng.normal(size=n_features),
