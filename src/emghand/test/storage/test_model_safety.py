@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import json
 import struct
+import subprocess
+import sys
 import warnings
 import zipfile
 import zlib
@@ -17,12 +19,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from network_plans import random_decoder, random_encoder
 
 from emghand.control.decoder_pipeline import DecoderPipeline
-from emghand.decoders import RidgeDecoder, decoder_class
+from emghand.decoders import RidgeDecoder
 from emghand.decoders.normaliser import Normaliser
 from emghand.dofs import Dof
-from emghand.encoders import encoder_class, fit_encoder
+from emghand.encoders import fit_encoder
 from emghand.errors import UserError
 from emghand.signal.settings import FeatureSettings
 from emghand.storage.models import Model, load_model, save_model
@@ -32,35 +35,6 @@ N, SIZE, DOFS = 4, 3, (Dof("index_flex"), Dof("grip", 0.0, 1.0))
 HOSTILE = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def random_network(kind, n_features):
-    """A decoder of two small networks that hear their own estimates."""
-    rng = np.random.default_rng(0)
-    decoder = decoder_class(kind)(delays=(), hidden=(3,), members=2, feedback=True)
-    design = decoder._design()
-    arrays = {
-        "input_mean_": rng.normal(size=n_features),
-        "input_scale_": np.ones(n_features),
-        "output_mean_": np.zeros(2),
-        "output_scale_": np.ones(2),
-        "held_out_error_": np.ones((2, 4)),
-    }
-    n = design.n_inputs(n_features, 2)
-    for i, layer in enumerate(design.complete(2)):
-        rows, columns = layer.shape(n)
-        arrays[f"layer{i}_weight_"] = rng.normal(size=(2 * rows, columns))
-        arrays[f"layer{i}_bias_"] = rng.normal(size=2 * rows)
-        n = layer.size
-    return decoder_class(kind).from_arrays(decoder.get_params(), arrays)
-
-
-def random_encoder():
-    rng = np.random.default_rng(1)
-    shapes = {"layer0": (5, N), "layer1": (SIZE, 5), "layer2": (5, SIZE), "layer3": (N, 5)}
-    arrays = {f"{k}_weight_": rng.normal(size=shape) for k, shape in shapes.items()}
-    arrays |= {f"{k}_bias_": rng.normal(size=shape[0]) for k, shape in shapes.items()}
-    return encoder_class("nonlinear").from_arrays({"size": SIZE, "hidden": 5}, arrays)
 
 
 def make_model(decoder, encoder=None):
@@ -89,10 +63,12 @@ def linear_encoder():
 
 MODELS = {
     "ridge, linear": lambda: make_model(ridge(SIZE), linear_encoder()),
-    "ridge, nonlinear": lambda: make_model(ridge(SIZE), random_encoder()),
-    "mlp": lambda: make_model(random_network("mlp", N)),
-    "tcn": lambda: make_model(random_network("tcn", N)),
-    "lstm, linear": lambda: make_model(random_network("lstm", SIZE), linear_encoder()),
+    "ridge, nonlinear": lambda: make_model(ridge(SIZE), random_encoder(N, SIZE)),
+    "mlp": lambda: make_model(random_decoder("mlp", N, feedback=True)),
+    "tcn": lambda: make_model(random_decoder("tcn", N, feedback=True)),
+    "lstm, linear": lambda: make_model(
+        random_decoder("lstm", SIZE, feedback=True), linear_encoder()
+    ),
 }
 
 
@@ -134,6 +110,38 @@ def test_a_model_with_networks_comes_back_and_runs_the_same(saved, name):
     a, b = (DecoderPipeline(m) for m in (model, loaded))
     for tick, z in enumerate(Z):
         np.testing.assert_array_equal(a.step(z, tick).out_x_hat, b.step(z, tick).out_x_hat)
+
+
+RUN_WITHOUT_EXTRAS = """
+import sys
+
+class NoExtras:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "sklearn"):
+            raise ModuleNotFoundError(f"{name} is an extra", name=name)
+
+sys.meta_path.insert(0, NoExtras())
+import numpy as np
+from emghand.control.decoder_pipeline import DecoderPipeline
+from emghand.storage.models import load_model
+
+for path in sys.argv[1:]:
+    pipeline = DecoderPipeline(load_model(path))
+    Z = np.random.default_rng(5).normal(size=(30, pipeline.model.n_features))
+    print(np.array([pipeline.step(z, tick).x_hat for tick, z in enumerate(Z)]).tobytes().hex())
+"""
+
+
+def test_a_process_that_has_no_pytorch_runs_the_same_bits(saved):
+    command = [sys.executable, "-c", RUN_WITHOUT_EXTRAS, *map(str, saved.values())]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    Z = np.random.default_rng(5).normal(size=(30, N))
+    for name, line in zip(saved, run.stdout.split(), strict=True):
+        pipeline = DecoderPipeline(MODELS[name]())
+        here = np.array([pipeline.step(z, tick).x_hat for tick, z in enumerate(Z)])
+        assert here.std() > 1e-3
+        assert line == here.tobytes().hex(), name
 
 
 def test_a_file_of_version_1_still_loads_with_the_id_that_bags_name(tmp_path):
