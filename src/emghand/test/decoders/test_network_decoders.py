@@ -151,7 +151,7 @@ def test_network_decoders_generalise_to_an_unseen_repetition(kind):
     """R2 of the next repetition at least 0.85: clearly better than nothing, not a benchmark."""
     pytest.importorskip("torch")
     Z, X, groups = movements(m=1500)
-    decoder = decoder_class(kind)(members=1, hidden=(24,), epochs=60, delays=(), batch=64)
+    decoder = decoder_class(kind)(members=1, hidden=(24,), epochs=25, delays=(), batch=64)
     seen = groups < 2
     decoder.fit(Z[seen], X[seen], groups[seen])
     error = ((decoder.predict(Z[~seen]) - X[~seen]) ** 2).sum(axis=0)
@@ -182,7 +182,7 @@ def test_features_of_rows_that_are_not_used_are_the_past_of_those_that_are():
     Z = rng.normal(size=(1600, 1))
     X = np.clip(np.roll(Z, 4, axis=0) / 3.0, -1.0, 1.0)
     use = np.arange(1600) // 4 % 2 == 1
-    decoder = decoder_class("tcn")(members=1, hidden=(16, 16), epochs=60, batch=64, dropout=0.0)
+    decoder = decoder_class("tcn")(members=1, hidden=(16, 16), epochs=20, batch=64, dropout=0.0)
     decoder.fit(Z, X, use=use)
     assert np.mean((decoder.predict(Z) - X)[use] ** 2) < 0.2 * X.var()
 
@@ -247,7 +247,7 @@ def test_round_zero_of_the_roll_outs_is_plain_training_and_the_best_round_is_kep
 def test_teacher_forcing_drifts_where_roll_outs_do_not():
     """On unseen data: learning from the own estimates too takes away a quarter of the error."""
     pytest.importorskip("torch")
-    Z, X, groups = drifting(m=1200)
+    Z, X, groups = drifting()
     seen = groups < 4
     settings = SMALL | {"members": 1, "epochs": 15, "patience": 10, "dropout": 0.0}
     settings["feedback"] = True

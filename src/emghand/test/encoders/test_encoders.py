@@ -51,7 +51,7 @@ def test_the_linear_autoencoder_is_principal_component_analysis(size):
 def test_the_nonlinear_autoencoder_gives_back_more_of_a_curved_surface():
     """Two numbers stand for the surface: on unseen rows half of the error of PCA, at most."""
     pytest.importorskip("torch")
-    seen, unseen = curved(1500), curved(500, seed=1)
+    seen, unseen = curved(1500), curved(300, seed=1)
     errors = []
     for kind in ENCODERS:
         fitted = fit_encoder(seen, kind, 2)
