@@ -22,8 +22,8 @@ class QdaDecoder(Decoder):
     delays : sequence of int
         See `Decoder`.
     shrinkage : float
-        Of each covariance (maximum likelihood) towards the identity, 0 to 1; above 0 when a posture has fewer rows than
-        there are features.
+        Of each covariance (maximum likelihood) towards the identity, 0 to 1; above 0 when a
+        posture has fewer rows than there are features.
     output, min_probability, rest_zone, min_examples
         See `LdaDecoder`.
 
