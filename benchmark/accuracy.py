@@ -66,28 +66,25 @@ Choice = tuple[FeatureSettings, TrainSettings]
 
 def choices(
     kind: str,
-    features: Sequence[FeatureSettings] = (JHU_FEATURES,),
     delays: Sequence[tuple[int, ...]] = ((), LAGS_100_200_300_MS),
     grid: Mapping[str, Sequence[Any]] | None = None,
 ) -> tuple[Choice, ...]:
-    """Every combination."""
+    """Every combination of features, delays and values of the grid."""
     return tuple(
         (f, TrainSettings(kind, max_lag_s=0.0, params={"delays": d}, search=grid or {}))
-        for f in features
+        for f in (JHU_FEATURES, MAV_WL)
         for d in delays
     )
 
 
-BOTH = (JHU_FEATURES, MAV_WL)
 CHOICES: dict[str, tuple[Choice, ...]] = {
     "kernel_ridge": choices(
-        "kernel_ridge", BOTH, [TEN_LAGS], {"gamma": (0.1, 0.3, 1.0), "penalty": (1e-4, 1e-3)}
+        "kernel_ridge", [TEN_LAGS], {"gamma": (0.1, 0.3, 1.0), "penalty": (1e-4, 1e-3)}
     ),
-    "svr": choices("svr", [MAV_WL], [TEN_LAGS], {"gamma": (0.1, 0.3, 1.0)}),
-    "trees": choices("trees", BOTH, [TEN_LAGS], {"min_leaf": (5, 20)}),
-    "mlp": choices("mlp", BOTH, [SIX_LAGS]),
-    "tcn": choices("tcn", BOTH, [()]),
-    "lstm": choices("lstm", BOTH),
+    "svr": choices("svr", [TEN_LAGS], {"gamma": (0.1, 0.3, 1.0)}),
+    "trees": choices("trees", [TEN_LAGS], {"min_leaf": (5, 20)}),
+    "mlp": choices("mlp", [SIX_LAGS]),
+    "tcn": choices("tcn", [()]),
 }
 """What is tried for a decoder; of others their defaults, with and without delayed copies."""
 
