@@ -22,8 +22,8 @@ class QdaDecoder(Decoder):
     delays : sequence of int
         See `Decoder`.
     shrinkage : float
-        Of each covariance towards the identity, 0 to 1; above 0 when a posture has fewer rows than
-        there are features.
+        Of each covariance (maximum likelihood) towards the identity, 0 to 1; above 0 when a
+        posture has fewer rows than there are features.
     output, min_probability, rest_zone, min_examples
         See `LdaDecoder`.
 
@@ -62,25 +62,28 @@ class QdaDecoder(Decoder):
         self.min_examples = min_examples
 
     def _fit(self, Z: Floats, X: Floats, groups: Ints, follows: Bools) -> None:
-        from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
-
         shrinkage = self._number("shrinkage", low=0.0, high=1.0)
         rest_zone = self._number("rest_zone", low=0.0)
         least = int(self._number("min_examples", low=2, whole=True))
         labels, self.targets_ = find_postures(X, rest_zone, least)
-        known = labels >= 0
-        if shrinkage == 0.0 and np.bincount(labels[known]).min() <= Z.shape[1]:
-            raise UserError("qda decoder: a posture has too few rows, give a shrinkage above 0")
-        model = QuadraticDiscriminantAnalysis(reg_param=shrinkage)
-        model.fit(Z[known], labels[known])
+        counts = np.bincount(labels[labels >= 0])
         f = Z.shape[1]
-        whitening = np.zeros((len(self.targets_), f, f))
-        for k, (axes, variances) in enumerate(zip(model.rotations_, model.scalings_, strict=True)):
-            whitening[k, : len(variances)] = (axes / np.sqrt(variances)).T
+        if shrinkage == 0.0 and counts.min() <= f:
+            raise UserError("qda decoder: a posture has too few rows, give a shrinkage above 0")
+        # Not scikit-learn's: that has no covariance of a posture with fewer rows than features.
+        whitening = np.empty((len(counts), f, f))
+        log_volume = np.empty(len(counts))
+        for k in range(len(counts)):
+            covariance = np.atleast_2d(np.cov(Z[labels == k], rowvar=False, bias=True))
+            shrunk = (1.0 - shrinkage) * covariance + shrinkage * np.eye(f)
+            variances, axes = np.linalg.eigh(shrunk)
+            if variances[0] <= 1e-10 * variances[-1]:
+                raise UserError("qda decoder: features do not vary, give a shrinkage above 0")
+            whitening[k] = (axes / np.sqrt(variances)).T
+            log_volume[k] = np.log(variances).sum()
         self.whitening_ = whitening.reshape(-1, f)
-        self.means_ = np.array(model.means_)
-        log_volume = np.array([np.log(v).sum() for v in model.scalings_])
-        self.constant_ = np.log(model.priors_) - log_volume / 2.0
+        self.means_ = np.array([Z[labels == k].mean(axis=0) for k in range(len(counts))])
+        self.constant_ = np.log(counts / counts.sum()) - log_volume / 2.0
 
     def _estimate(self, z: Floats) -> Floats:
         white = np.einsum("kgf,kf->kg", self._whitening, z - self.means_)

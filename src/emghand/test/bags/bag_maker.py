@@ -31,11 +31,15 @@ class Maker:
         self.writer = writer
         self.prefix = prefix
         self.types = Types()
+        self.topics = {}
         self.now = T0
         self.frame_id = "synthetic"
 
     def put(self, topic, message, sequence=0):
-        definition = Topic(topic, TYPES[topic], definition=find_definition(TYPES[topic]))
+        if topic not in self.topics:
+            found = find_definition(TYPES[topic])
+            self.topics[topic] = Topic(topic, TYPES[topic], definition=found)
+        definition = self.topics[topic]
         name = self.prefix + topic
         self.writer.add_topic(Topic(name, TYPES[topic], definition=definition.definition))
         self.now += MS

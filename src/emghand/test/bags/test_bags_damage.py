@@ -137,7 +137,7 @@ def test_nothing_is_overwritten(bag):
 
 
 LIMITED = """
-import resource, signal, sys
+import resource, signal, sys, time
 sys.path.insert(0, {test!r})
 import numpy as np
 from bag_maker import Maker
@@ -152,6 +152,7 @@ try:
     while True:
         maker.frame(16 * n, np.zeros((16, 4)))
         n += 1
+        time.sleep(0.002)  # What comes at once is written, and lost, at once.
 except AssertionError:
     pass
 try:

@@ -1,9 +1,11 @@
-"""Small plans of networks, and their run tick by tick."""
+"""Small networks that were never trained: plans, arrays, decoders, an encoder."""
 
 from pathlib import Path
 
 import numpy as np
 
+from emghand.decoders import decoder_class
+from emghand.encoders import encoder_class
 from emghand.networks.layers import Layer
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -32,3 +34,30 @@ def random_arrays(plan, seed=0, members=MEMBERS, n_inputs=N_INPUTS):
 
 def run(network, inputs, members=MEMBERS):
     return np.array([network.step(np.tile(x, (members, 1))) for x in inputs])
+
+
+def random_decoder(kind, n_features, **params):
+    """Of two DOFs; two networks, unless it is said otherwise."""
+    params = {"delays": (), "hidden": (3,), "members": 2, "low": (-1.0, 0.0)} | params
+    decoder = decoder_class(kind)(**params)
+    design = decoder._design()
+    n = n_features * (len(decoder.delays) + 1)
+    rng = np.random.default_rng(0)
+    plan = design.complete(2)
+    arrays = random_arrays(plan, 1, design.members, design.n_inputs(n, 2)) | {
+        "input_mean_": rng.normal(size=n),
+        "input_scale_": rng.uniform(0.5, 2.0, size=n),
+        "output_mean_": np.array([0.1, 0.4]),
+        "output_scale_": np.array([0.5, 0.3]),
+        "held_out_error_": np.ones((design.members, 4)),
+    }
+    return decoder_class(kind).from_arrays(decoder.get_params(), arrays)
+
+
+def random_encoder(n_features, size):
+    arrays = random_arrays(
+        (Layer(5, "tanh"), Layer(size, "none"), Layer(5, "tanh"), Layer(n_features, "none")),
+        members=1,
+        n_inputs=n_features,
+    )
+    return encoder_class("nonlinear").from_arrays({"size": size, "hidden": 5}, arrays)

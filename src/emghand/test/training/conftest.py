@@ -13,6 +13,7 @@ from emghand.storage.bags import BagWriter
 from emghand.tasks.movements import Movement, MovementSet, Schedule
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bags"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "networks"))
 from bag_maker import TYPES, Maker
 
 TYPES["/features/info"] = "emghand_interfaces/msg/FeatureInfo"

@@ -14,17 +14,18 @@ import pytest
 from emghand.evaluate.offline import evaluate
 from emghand.signal.settings import FeatureSettings
 from emghand.storage.datasets import read_jhu
-from emghand.training import TrainSettings, dataset_from_recording, train
+from emghand.training import dataset_from_recording, train
 
 DATA = Path(os.environ.get("EMGHAND_DATA", "../shared/data")) / "jhu_myo_mediapipe"
 BENCHMARK = Path(__file__).resolve().parents[4] / "benchmark" / "accuracy.py"
 
 
-@pytest.fixture(scope="module")
-def benchmark():
+@pytest.fixture
+def benchmark(monkeypatch):
     spec = importlib.util.spec_from_file_location("accuracy", BENCHMARK)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
+    # Dataclasses look their module up there.
+    monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     return module
 
@@ -33,11 +34,10 @@ def benchmark():
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no recording at {DATA}, EMGHAND_DATA?")
 @pytest.mark.parametrize("decoder", ["ridge", "kalman"])
 def test_five_fingers_of_a_real_recording(benchmark, decoder):
-    """At least 0.52; a figure far above the 0.55 of outside baselines would mean a leak."""
-    recording = read_jhu(DATA, rate=benchmark.JHU_RATE)
-    settings = TrainSettings(decoder, benchmark.LAGS_100_200_300_MS, max_lag_s=0.0)
-    found = benchmark.jhu(recording, (benchmark.JHU_FEATURES, settings))
-    assert 0.52 <= found.scores.mean_r2 <= 0.65
+    """At least 0.50; a figure far above the 0.55 of outside baselines would mean a leak."""
+    found = benchmark.jhu(read_jhu(DATA, rate=benchmark.JHU_RATE), decoder)
+    assert 0.50 <= found.scores.mean_r2 <= 0.65
+    assert found.null <= 0.1
     assert found.ticks > 5400
 
 
