@@ -44,8 +44,9 @@ class Case:
     rest : ndarray, shape (n_dofs,)
         Where each DOF is at rest.
     reference : ndarray, shape (n, n_dofs)
-        `x_d` of the whole that these ticks are a part of (one movement, one repetition): for
-        ranges, so that parts can be compared.
+        `x_d` of the whole that these ticks are a part of (one movement, one repetition).
+    span : ndarray, shape (n_dofs,)
+        Range of `x_d` in the whole (largest minus smallest), so that parts can be compared.
     run : ndarray of int, shape (m,)
         Ticks that follow one another in time share a number.
     tick_rate : float
@@ -56,6 +57,7 @@ class Case:
     estimate: Floats
     rest: Floats
     reference: Floats
+    span: Floats
     run: Ints
     tick_rate: float
 
@@ -89,8 +91,7 @@ def rmse(case: Case) -> Floats:
 
 def nrmse(case: Case) -> Floats:
     """RMSE over the range of `x_d` (largest minus smallest) of the whole."""
-    span = case.reference.max(axis=0) - case.reference.min(axis=0)
-    return _divide(rmse(case), span, span > 1e-9)
+    return _divide(rmse(case), case.span, case.span > 1e-9)
 
 
 def r2(case: Case) -> Floats:
@@ -274,6 +275,7 @@ def make_case(
     estimate: ArrayLike,
     rest: ArrayLike = 0.0,
     reference: Floats | None = None,
+    span: Floats | None = None,
     run: Ints | None = None,
     tick_rate: float = 1.0,
 ) -> Case:
@@ -292,11 +294,13 @@ def make_case(
     if not (np.isfinite(X).all() and np.isfinite(P).all()):
         raise UserError("scores: x_d or the estimate holds values that are not finite")
     origin = np.broadcast_to(np.asarray(rest, dtype=np.float64), (X.shape[1],))
+    whole = X if reference is None else reference
     return Case(
         x_d=X,
         estimate=P,
         rest=origin,
-        reference=X if reference is None else reference,
+        reference=whole,
+        span=spread(whole) if span is None else span,
         run=np.zeros(len(X), dtype=np.int64) if run is None else run,
         tick_rate=tick_rate,
     )
@@ -319,9 +323,15 @@ def masked_r2(x_d: ArrayLike, estimate: ArrayLike, keep: ArrayLike) -> Floats:
     return np.array([score(x[kept, None], p[kept, None], ("",)).mean_r2 for x, p, kept in columns])
 
 
+def spread(x: Floats) -> Floats:
+    """Largest minus smallest value of each column."""
+    found: Floats = x.max(axis=0) - x.min(axis=0)
+    return found
+
+
 def _moves(case: Case) -> NDArray[np.bool_]:
-    span, whole = (x.max(axis=0) - x.min(axis=0) for x in (case.x_d, case.reference))
-    return (span > 1e-9) & (span >= MOVING_SHARE * whole)
+    covered = spread(case.x_d)
+    return (covered > 1e-9) & (covered >= MOVING_SHARE * case.span)
 
 
 def _divide(a: Floats, b: Floats, where: NDArray[np.bool_]) -> Floats:

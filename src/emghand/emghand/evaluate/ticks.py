@@ -102,6 +102,10 @@ class Ticks:
             breaks |= np.diff(index) != 0
         return np.concatenate([np.zeros(min(len(self), 1), np.int64), np.cumsum(breaks)])
 
+    @functools.cached_property
+    def _wholes(self) -> dict[str, Case]:
+        return {}
+
     def rows(self, keep: Bools) -> Ticks:
         """The ticks for which `keep`, shape (m,), is true."""
         return replace(self, **{k: getattr(self, k)[keep] for k in (*MATRICES, *INDICES)})
@@ -120,28 +124,48 @@ class Ticks:
         UserError
             When none of the ticks has a label, or the signal is unknown.
         """
+        whole = self._whole(signal)
+        if keep is None:
+            return whole
+        known = self.labelled(signal)
+        part = keep[known]
+        return make_case(
+            whole.x_d[part],
+            whole.estimate[part],
+            whole.rest,
+            whole.reference,
+            whole.span,
+            whole.run[part],
+            self.tick_rate,
+        )
+
+    def _whole(self, signal: str) -> Case:
+        """The case of all ticks that have a label, made once: a result has many parts."""
+        if signal in self._wholes:
+            return self._wholes[signal]
         if signal not in SIGNALS:
             raise UserError(f"signal {signal!r}: unknown, choose from: {', '.join(SIGNALS)}")
-        known, target = self.labelled(signal), self._target(signal)
+        target = self._target(signal)
         estimate, rest = self.x_hat, np.zeros(len(self.dofs))
         if signal.startswith("out_x_hat"):
             low, high = (np.array([getattr(d, k) for d in self.dofs]) for k in ("low", "high"))
             relax = np.array(self.relax_pos)
             estimate, rest = self.out_x_hat, np.clip(relax, low, high)
             target = np.clip(target + relax, low, high)
-        chosen = known if keep is None else known & keep
-        return make_case(
-            target[chosen],
-            estimate[chosen],
-            rest,
-            target[known],
-            self.run[chosen],
-            self.tick_rate,
+        known = self.labelled(signal)
+        self._wholes[signal] = make_case(
+            target[known], estimate[known], rest, run=self.run[known], tick_rate=self.tick_rate
         )
+        return self._wholes[signal]
 
     def labelled(self, signal: str) -> Bools:
         """Whether there is something to score the signal against, shape (m,)."""
-        return np.asarray(np.isfinite(self._target(signal)).all(axis=1))
+        return self._labelled[signal.endswith("_compensated")]
+
+    @functools.cached_property
+    def _labelled(self) -> tuple[Bools, Bools]:
+        here, before = (np.isfinite(x).all(axis=1) for x in (self.x_d, self.x_d_before))
+        return np.asarray(here), np.asarray(before)
 
     def scores(self, metrics: Sequence[str], keep: Bools | None = None) -> Scored:
         """Measures of every signal, over all ticks or those of `keep`, shape (m,)."""

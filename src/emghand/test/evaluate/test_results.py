@@ -21,8 +21,9 @@ def test_a_saved_result_is_the_same_result(tmp_path):
     again = Result.load(tmp_path / "r.json")
     assert again.to_json() == result.to_json()
     assert again.digest == result.digest
-    for name, value in vars(result.ticks).items():
-        np.testing.assert_array_equal(getattr(again.ticks, name), value)
+    for item in dataclasses.fields(result.ticks):
+        name = item.name
+        np.testing.assert_array_equal(getattr(again.ticks, name), getattr(result.ticks, name))
     for item in dataclasses.fields(Result):
         if item.name != "ticks":
             assert getattr(again, item.name) == getattr(result, item.name), item.name

@@ -37,38 +37,6 @@ HOSTILE = settings(
 )
 
 
-<<<<<<< HEAD
-def random_network(kind, n_features):
-    """A decoder of two small networks that hear their own estimates."""
-    rng = np.random.default_rng(0)
-    decoder = decoder_class(kind)(delays=(), hidden=(3,), members=2, feedback=True)
-    design = decoder._design()
-    arrays = {
-        "input_mean_": rng.normal(size=n_features),
-        "input_scale_": np.ones(n_features),
-        "output_mean_": np.zeros(2),
-        "output_scale_": np.ones(2),
-        "held_out_error_": np.ones((2, 4)),
-    }
-    n = design.n_inputs(n_features, 2)
-    for i, layer in enumerate(design.complete(2)):
-        rows, columns = layer.shape(n)
-        arrays[f"layer{i}_weight_"] = rng.normal(size=(2 * rows, columns))
-        arrays[f"layer{i}_bias_"] = rng.normal(size=2 * rows)
-        n = layer.size
-    return decoder_class(kind).from_arrays(decoder.get_params(), arrays)
-
-
-def random_encoder():
-    rng = np.random.default_rng(1)
-    shapes = {"layer0": (5, N), "layer1": (SIZE, 5), "layer2": (5, SIZE), "layer3": (N, 5)}
-    arrays = {f"{k}_weight_": rng.normal(size=shape) for k, shape in shapes.items()}
-    arrays |= {f"{k}_bias_": rng.normal(size=shape[0]) for k, shape in shapes.items()}
-    return encoder_class("nonlinear").from_arrays({"size": SIZE, "hidden": 5}, arrays)
-
-
-=======
->>>>>>> i3-ha
 def make_model(decoder, encoder=None):
     Z = np.random.default_rng(2).normal(size=(100, N))
     return Model(
