@@ -1,0 +1,1 @@
+"""Adaptation to drift while the hand is simply used."""
