@@ -60,7 +60,8 @@ def make_drift(arm: FeatureArm, kind: str, strength: int, rng: np.random.Generat
             f"drift {kind!r} {strength!r}: kinds are {', '.join(KINDS)}, strengths 1 to 3"
         )
     n, s = arm.n_electrodes, strength - 1
-    gain, shift, noise, dead, stuck = np.ones(n), 0.0, np.zeros(n), -1, False
+    gain: Floats = np.ones(n)
+    shift, noise, dead, stuck = 0.0, np.zeros(n), -1, False
     if kind == "gain":
         factor = (1.15, 1.3, 1.5)[s]
         gain = np.full(n, factor if rng.uniform() < 0.5 else 1.0 / factor)

@@ -6,8 +6,6 @@ electrode, and the features are their moving average: the mean absolute value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.signal import lfilter
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emghand.tasks.movements import minimum_jerk
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
