@@ -61,7 +61,8 @@ def make_drift(arm: FeatureArm, kind: str, strength: int, rng: np.random.Generat
         )
     n, s = arm.n_electrodes, strength - 1
     gain: Floats = np.ones(n)
-    shift, noise, dead, stuck = 0.0, np.zeros(n), -1, False
+    noise: Floats = np.zeros(n)
+    shift, dead, stuck = 0.0, -1, False
     if kind == "gain":
         factor = (1.15, 1.3, 1.5)[s]
         gain = np.full(n, factor if rng.uniform() < 0.5 else 1.0 / factor)
