@@ -71,7 +71,7 @@ def make_drift(arm: FeatureArm, kind: str, strength: int, rng: np.random.Generat
     if kind == "shift":
         shift = np.radians((6.0, 11.0, 22.0)[s]) * rng.choice([-1.0, 1.0])
     if kind == "noise":
-        noise = (0.12, 0.25, 0.45)[s] * (rng.permutation(n) < round(0.7 * n))
+        noise = (0.12, 0.25, 0.45)[s] * (rng.permutation(n) < round(0.7 * n)).astype(np.float64)
     if kind == "dead":
         dead = int(rng.integers(n)) if strength == 1 else arm.strongest()
         stuck = strength == 3
@@ -80,9 +80,9 @@ def make_drift(arm: FeatureArm, kind: str, strength: int, rng: np.random.Generat
         gain = _lognormal(rng, n, (0.07, 0.14, 0.25)[s])
         gain *= factor if rng.uniform() < 0.5 else 1.0 / factor
         shift = np.radians((4.0, 8.0, 15.0)[s]) * rng.choice([-1.0, 1.0])
-        noise = (0.08, 0.16, 0.3)[s] * (rng.permutation(n) < round(0.7 * n))
+        noise = (0.08, 0.16, 0.3)[s] * (rng.permutation(n) < round(0.7 * n)).astype(np.float64)
         dead = int(rng.integers(n)) if strength == 3 else -1
-    return Drift(gain, float(shift), noise.astype(np.float64), dead, stuck)
+    return Drift(gain, float(shift), noise, dead, stuck)
 
 
 def _lognormal(rng: np.random.Generator, n: int, spread: float) -> Floats:
