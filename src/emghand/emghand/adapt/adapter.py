@@ -1,0 +1,249 @@
+"""The adapter: explain what the user does with the calibration's muscles, and refit to that.
+
+Every proposal starts from the calibration, never from the one before: nothing adds up. A decoder is
+chosen by how plausible its output is for this person; where nothing is more plausible, nothing
+changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emghand.adapt.alignment import FLOOR, Alignment, align
+from emghand.adapt.amplitudes import check_features, from_amplitudes, to_amplitudes
+from emghand.adapt.holds import Holds, find_holds
+from emghand.adapt.plausibility import plausibility
+from emghand.adapt.proposal import CandidateScore, Changes, Proposal
+from emghand.adapt.reference import Reference, learn_reference
+from emghand.adapt.template import (
+    GAIN_BOUNDS,
+    Fit,
+    fit_template,
+    halves_of,
+    learn_template,
+    make_supports,
+)
+from emghand.adapt.window import Window
+from emghand.errors import UserError
+from emghand.settings import SettingsError, check, setting
+from emghand.storage.models import Model
+from emghand.training import Dataset, TrainSettings, fit, shifted
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class AdapterSettings:
+    """How the adapter works."""
+
+    rings: int = setting(
+        0,
+        "Rings of evenly spaced electrodes, channel after channel around the arm: then a rotation "
+        "is searched; 0: not known",
+        low=0,
+        high=16,
+    )
+    least_s: float = setting(240.0, "Shortest use to adapt to", unit="s", low=60.0, high=3600.0)
+    least_holds: int = setting(30, "Fewest holds to adapt to, rests included", low=5, high=10_000)
+    margin: float = setting(
+        0.05, "By how much plausibility must rise for the next candidate", low=0.0, high=10.0
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+class TemplateAdapter:
+    """Alignment, template, transport of the calibration data, choice by plausibility.
+
+    Parameters
+    ----------
+    model : Model
+        The calibration decoder.
+    calibration : Dataset
+        What it was trained on.
+    training : TrainSettings
+        How it was trained.
+    reference : Reference
+        Own use without drift.
+    settings : AdapterSettings, optional
+
+    Raises
+    ------
+    UserError
+        When the features are not amplitudes of single channels, or the channels form no such rings.
+    """
+
+    name = "template"
+
+    def __init__(
+        self,
+        model: Model,
+        calibration: Dataset,
+        training: TrainSettings,
+        reference: Reference,
+        settings: AdapterSettings | None = None,
+    ) -> None:
+        self._settings = settings or AdapterSettings()
+        check_features(model.features)
+        self._model, self._reference = model, reference
+        n = model.n_features
+        if len(reference.rest) != n:
+            raise UserError(f"reference: has {len(reference.rest)} channels, the model {n}")
+        if self._settings.rings and (n % self._settings.rings or n // self._settings.rings < 4):
+            raise SettingsError(f"rings: {n} channels form no {self._settings.rings} rings")
+        x = shifted(calibration, model.lag_s)
+        self._training = frozen(training, model)
+        self._calibration = replace(calibration, X=x)
+        self._transform = model.features.transform
+        self._amplitudes = to_amplitudes(calibration.Z, self._transform)
+        use = calibration.use
+        follows = np.diff(calibration.segment, prepend=calibration.segment[:1] - 1) == 0
+        held = find_holds(x, calibration.tick_rate, follows & use)
+        both = np.hstack([self._amplitudes, x])
+        if len(held) < self._settings.least_holds:
+            raise UserError(
+                f"calibration: has {len(held)} holds, the adapter needs "
+                f"{self._settings.least_holds}; record prompted movements"
+            )
+        self._template = learn_template(
+            self._amplitudes[use], x[use], reference.rest, held.means(both)
+        )
+        mean, sd = (float(v) for v in reference.amplitude)
+        self._supports = make_supports([d.low for d in model.dofs], reference.patterns, mean, sd)
+
+    def propose(self, window: Window) -> Proposal:
+        """A model for the use in a window; see `Rule`."""
+        window = window.usable()
+        none = Changes.none(self._model.n_features)
+        if window.seconds < self._settings.least_s:
+            return self._refuse(
+                f"only {window.seconds:.0f} s of use, of {self._settings.least_s:.0f} s", (), none
+            )
+        amplitudes = to_amplitudes(window.Z, self._transform)
+        aligned = align(amplitudes, self._reference)
+        changes = self._changes(aligned, None)
+        if aligned.dead.mean() > 0.5:
+            return self._refuse("more than half of the channels are dead", (), changes)
+        first = self._refit(aligned, self._amplitudes)
+        follows = np.diff(window.ticks, prepend=window.ticks[:1] - 1) == 1
+        segments = np.cumsum(~follows)
+        held = find_holds(_decoded(first, window.Z, segments), window.tick_rate, follows)
+        if len(held) < self._settings.least_holds:
+            return self._refuse(
+                f"only {len(held)} holds, of {self._settings.least_holds}", (), changes
+            )
+        explained = fit_template(
+            held.means(aligned.to_reference(amplitudes)),
+            self._template,
+            self._supports,
+            ~aligned.dead,
+            self._settings.rings,
+        )
+        second = self._refit(aligned, self._transported(explained))
+        candidates = {"calibration": self._model, "align": first, "template": second}
+        scores = tuple(
+            CandidateScore(name, self._score(model, window, held, segments))
+            for name, model in candidates.items()
+        )
+        best = scores[0]
+        for score in scores[1:]:
+            if score.plausibility > best.plausibility + self._settings.margin:
+                best = score
+        if best is scores[0]:
+            return self._refuse("no candidate is more plausible", scores, changes)
+        if best.name == "template":
+            changes = self._changes(aligned, explained)
+        return Proposal(
+            model=candidates[best.name],
+            cause=f"plausibility {scores[0].plausibility:.2f} -> {best.plausibility:.2f}",
+            rule=self.name,
+            chosen=best.name,
+            scores=scores,
+            changes=changes,
+        )
+
+    def _transported(self, explained: Fit) -> Floats:
+        """The calibration's amplitudes as the muscles would make them with the new template."""
+        s = halves_of(self._calibration.X)
+        s = np.where(np.isfinite(s), s, 0.0)
+        before, after = self._template, explained.template
+        power = np.square(before.mixing).sum(axis=1)
+        along = (before.mixing * after.mixing).sum(axis=1)
+        gain = np.divide(along, power, out=np.ones_like(along), where=power > 0.0)
+        residual = (self._amplitudes - before.amplitudes(s)) * np.clip(gain, *GAIN_BOUNDS)
+        return np.maximum(after.amplitudes(s) + residual, FLOOR * after.rest)
+
+    def _refit(self, aligned: Alignment, amplitudes: Floats) -> Model:
+        now = np.maximum(aligned.to_now(amplitudes), 1e-12)
+        # What does not vary says nothing: the normaliser gives it the scale 0.
+        now[:, aligned.dead] = aligned.now[aligned.dead]
+        examples = replace(self._calibration, Z=from_amplitudes(now, self._transform))
+        fitted = fit(examples, self._training)
+        return replace(
+            self._model,
+            decoder=fitted.decoder,
+            normaliser=fitted.normaliser,
+            encoder=fitted.encoder,
+            scores={"adapted_from": self._model.model_id},
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+
+    def _score(
+        self, model: Model, window: Window, held: Holds, segments: NDArray[np.int64]
+    ) -> float:
+        return plausibility(held.means(_decoded(model, window.Z, segments)), self._reference)
+
+    def _changes(self, aligned: Alignment, explained: Fit | None) -> Changes:
+        n = self._model.n_features
+        return Changes(
+            gain=np.ones(n) if explained is None else explained.gain,
+            dead=aligned.dead,
+            baseline=aligned.now - aligned.before,
+            global_gain=aligned.gain,
+            rotation_deg=0.0 if explained is None else explained.rotation_deg,
+        )
+
+    def _refuse(self, cause: str, scores: tuple[CandidateScore, ...], changes: Changes) -> Proposal:
+        return Proposal(None, cause, self.name, "", scores, changes)
+
+
+def frozen(training: TrainSettings, model: Model) -> TrainSettings:
+    """Settings that fit again what the model is, without choosing anything anew."""
+    params = {k: v for k, v in model.decoder.get_params().items() if k != "delays"}
+    for name, learned in (("process_gains", "process_gain_"), ("lambdas", "lambda_")):
+        if name in params and hasattr(model.decoder, learned):
+            params[name] = (float(getattr(model.decoder, learned)[0]),)
+    return replace(
+        training,
+        delays=tuple(model.decoder.delays),
+        max_lag_s=0.0,
+        trial_lag_s=0.0,
+        max_features=0,
+        selection_stop="none",
+        params=params,
+        search={},
+    )
+
+
+def reference_of(model: Model, window: Window) -> Reference:
+    """Reference of own use with a model, for `TemplateAdapter`.
+
+    Raises
+    ------
+    UserError
+        When the use was too short, or the features are of no use for adaptation.
+    """
+    check_features(model.features)
+    window = window.usable()
+    return learn_reference(window, to_amplitudes(window.Z, model.features.transform))
+
+
+def _decoded(model: Model, Z: Floats, segments: NDArray[np.int64]) -> Floats:
+    u = model.normaliser.apply(Z)
+    inputs = u if model.encoder is None else model.encoder.transform(u)
+    return model.decoder.predict(inputs, segments)
