@@ -52,7 +52,9 @@ def find_holds(x: Floats, tick_rate: float, follows: NDArray[np.bool_] | None = 
     smooth = uniform_filter1d(x, k, axis=0, mode="nearest")
     step = np.linalg.norm(smooth[k:] - smooth[:-k], axis=1) * tick_rate / k
     speed = np.concatenate([np.full(k // 2, step[0]), step, np.full(k - k // 2, step[-1])])
-    still = speed < SLOWEST + RELATIVE * np.linalg.norm(smooth, axis=1)
+    allowed = RELATIVE * np.linalg.norm(smooth, axis=1)
+    # Where everything trembles, the calmer half counts as still.
+    still = speed - allowed < max(SLOWEST, float(np.median(speed - allowed)))
     breaks = np.zeros(len(x), dtype=np.bool_) if follows is None else ~follows
     change = np.diff(still.astype(np.int8), prepend=0) != 0
     edges = np.append(np.flatnonzero(change | breaks), len(x))
