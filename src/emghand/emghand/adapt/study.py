@@ -38,6 +38,9 @@ TEST_S = 150.0
 TRAINED = 4
 """Repetitions of the calibration that are learned from; the last one is left out."""
 
+SEEN_S, CORRECTED_S, CORRECTION = 0.15, 0.5, 0.5
+"""A person in a closed loop: delay of what is seen, time to correct it, and share corrected."""
+
 USAGES = {
     "grasps": Usage(grasps=0.35),
     "small": Usage(amplitude=0.6),
@@ -137,6 +140,58 @@ class Person:
             supervised=self._r2(refitted, unseen, tested),
             proposal=proposal,
         )
+
+    def try_closed_loop(self, adapter: TemplateAdapter, kind: str, strength: int) -> Outcome:
+        """The same with a person who sees the hand and corrects it; R² of `x_hat` to the target."""
+        rng = np.random.default_rng([self.seed, 50, KINDS.index(kind) + 1, strength])
+        drift = make_drift(self.arm, kind, strength, rng)
+
+        def use(model: Model, seconds: float, seed: int) -> tuple[Floats, Floats, Floats]:
+            own = np.random.default_rng([self.seed, 60, seed])
+            course = free_use(own, len(self.dofs), self.arm.rate, seconds, self.usage)
+            return self._closed_loop(model, course, own, drift)
+
+        Z, x_hat, target = use(self.model, WINDOW_S, 0)
+        m = len(Z)
+        window = Window(Z, x_hat, np.arange(m), np.ones(m, dtype=np.bool_), self.arm.rate)
+        proposal = adapter.propose(window)
+        course = Course(target, target, np.zeros(m, np.int64), np.full(m, -1))
+        known = replace(self._dataset(course, Z), X=self._labels(target))
+        supervised = fit(known, frozen(self.training, self.model))
+        refitted = replace(self.model, decoder=supervised.decoder, normaliser=supervised.normaliser)
+        scores = []
+        for model in (self.model, proposal.model or self.model, refitted):
+            _, x_hat, target = use(model, TEST_S, 1)
+            names = dof_names(self.dofs)
+            scores.append(score(self._labels(target), x_hat, names).mean_r2)
+        return Outcome(scores[0], scores[1], scores[2], proposal)
+
+    def _closed_loop(
+        self, model: Model, course: Course, rng: np.random.Generator, drift: Drift
+    ) -> tuple[Floats, Floats, Floats]:
+        """Features, estimates and targets of a person who corrects what they see.
+
+        The intention is the target and a correction, which follows the error seen 150 ms ago.
+        """
+        stream = self.arm.stream(rng, drift)
+        decoder = type(model.decoder).from_arrays(
+            model.decoder.get_params(), model.decoder.to_arrays()
+        )
+        delay = round(SEEN_S * self.arm.rate)
+        pace = 1.0 / (CORRECTED_S * self.arm.rate)
+        n = len(course.x)
+        Z = np.empty((n, self.arm.n_electrodes))
+        x_hat = np.zeros((n, len(self.dofs)))
+        correction = np.zeros(len(self.dofs))
+        for i, target in enumerate(course.x):
+            if i >= delay:
+                error = course.x[i - delay] - x_hat[i - delay]
+                correction += pace * (CORRECTION * error - correction)
+            moves = np.any(target != 0.0)
+            intended = np.clip(target + correction if moves else target, -1.0, 1.0)
+            Z[i] = stream.step(intended, int(course.trial[i]))
+            x_hat[i] = decoder.step(model.normaliser.apply(Z[i]))
+        return Z, x_hat, course.x
 
     def _r2(self, model: Model, Z: Floats, course: Course) -> float:
         x_hat = decoded(model, Z)

@@ -86,6 +86,10 @@ class FeatureArm:
         sums = np.cumsum(np.vstack([np.zeros((1, amplitude.shape[1])), padded]), axis=0)
         return (sums[window:] - sums[:-window]) / window
 
+    def stream(self, rng: np.random.Generator, drift: Drift | None = None) -> FeatureStream:
+        """The same arm tick by tick, for use in which the intention depends on the output."""
+        return FeatureStream(self, rng, drift or Drift.none(self.n_electrodes))
+
     def strongest(self) -> int:
         """The electrode with the largest amplitudes."""
         return int(np.argmax(self.mixing.mean(axis=1)))
@@ -101,6 +105,55 @@ class FeatureArm:
         near = np.exp(-(apart**2) / (2 * 0.8**2))
         gains = self._electrode_gain[:, None] * self._muscle_gain
         return gains * 0.35 * near / distance_sq
+
+
+class FeatureStream:
+    """Features of one tick after the other; made by `FeatureArm.stream`."""
+
+    def __init__(self, arm: FeatureArm, rng: np.random.Generator, drift: Drift) -> None:
+        self._arm, self._rng, self._drift = arm, rng, drift
+        self._trial = -1
+        n = 2 * arm.n_dofs
+        self._spread, self._unsteady = np.ones(n), rng.standard_normal(n)
+        self._pole = float(np.exp(-1.0 / (UNSTEADY_S * arm.rate)))
+        self._window = np.zeros((round(WINDOW_S * arm.rate), arm.n_electrodes))
+        self._at = 0
+        self._mixing = arm._mixing(drift.shift_rad) ** 2
+        self._noise = arm._noise**2 + (drift.noise * np.median(arm.mixing.max(axis=0))) ** 2
+
+    def step(self, x: Floats, trial: int) -> Floats:
+        """Features of a tick; shapes (n_dofs,) -> (n_electrodes,).
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_dofs,)
+            Intended DOFs.
+        trial : int
+            With a new one the muscles vary anew.
+        """
+        rng, n = self._rng, len(self._spread)
+        if trial != self._trial:
+            self._trial = trial
+            own = rng.normal(0, VARIABILITY, n) + rng.normal(0, VARIABILITY)
+            self._spread = np.exp(own)
+        innovation = np.sqrt(1 - self._pole**2) * rng.standard_normal(n)
+        self._unsteady = self._pole * self._unsteady + innovation
+        effort = np.concatenate([np.maximum(x, 0.0), np.maximum(-x, 0.0)])
+        a = activation(self._arm._tuning @ effort) * self._spread
+        a *= np.abs(1 + UNSTEADINESS * self._unsteady)
+        a *= np.abs(1 + 0.25 * rng.standard_normal(n))
+        power = self._drift.gain**2 * (self._mixing @ a**2) + self._noise
+        amplitude = np.sqrt(power) * np.abs(1 + 0.25 * rng.standard_normal(len(power)))
+        dead = self._drift.dead
+        if dead >= 0:
+            level = self._arm._level(dead) if self._drift.stuck else 0.0
+            amplitude[dead] = level + abs(self._arm._noise[dead] * rng.standard_normal())
+        if not self._at:
+            self._window[:] = amplitude
+        self._window[self._at % len(self._window)] = amplitude
+        self._at += 1
+        mean: Floats = self._window.mean(axis=0)
+        return mean
 
 
 def delayed(x: Floats, ticks: int) -> Floats:
