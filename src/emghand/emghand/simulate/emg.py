@@ -72,6 +72,9 @@ class SyntheticEmg:
         self._hum = settings.hum * np.exp(fixed.normal(0, 0.3, settings.n_channels))
         self._hum_phase = fixed.uniform(0, 2 * np.pi, 2)
         self._drift_gain = fixed.normal(0, 1, settings.n_channels) * settings.drift_gain
+        noisy = fixed.permutation(settings.n_channels) < round(0.7 * settings.n_channels)
+        self._drift_noise = settings.drift_noise * noisy
+        self._noise_now = self._noise
         self._mixing_step = -1
         self._mixing = self._arm.mixing() * settings.amplitude
 
@@ -115,9 +118,9 @@ class SyntheticEmg:
         units *= amplitude
         if self.settings.drifts and self.next_sample // _DRIFT_STEP != self._mixing_step:
             self._mixing_step = self.next_sample // _DRIFT_STEP
-            self._mixing = self._drifted()
+            self._mixing, self._noise_now = self._drifted()
         volts = self._on_grid(units, self._mixing)
-        volts += self._noise_rng.standard_normal((n, self.settings.n_channels)) * self._noise
+        volts += self._noise_rng.standard_normal((n, self.settings.n_channels)) * self._noise_now
         volts += self._mains(n)[:, None] * self._hum
         self.next_sample += n
         limit = self.settings.full_scale
@@ -156,12 +159,16 @@ class SyntheticEmg:
             gains[onset:] = self._trial_gain
         return gains
 
-    def _drifted(self) -> Floats:
+    def _drifted(self) -> tuple[Floats, Floats]:
+        """Mixing and noise of the step."""
         s = self.settings
         since = self._mixing_step * _DRIFT_STEP / s.rate - s.drift_start_s
         share = float(since >= 0) if s.drift_ramp_s == 0 else min(max(since / s.drift_ramp_s, 0), 1)
         mixing = self._arm.mixing(share * np.deg2rad(s.drift_shift_deg))
-        return mixing * s.amplitude * np.exp(share * self._drift_gain)
+        gain = np.exp(share * (self._drift_gain + np.log(s.drift_level)))
+        if s.drift_dead >= 0 and since >= 0:
+            gain[s.drift_dead] = 0.0
+        return mixing * s.amplitude * gain, np.hypot(self._noise, share * self._drift_noise)
 
     def _mains(self, n: int) -> Floats:
         t = np.arange(self.next_sample, self.next_sample + n) / self.settings.rate

@@ -86,16 +86,37 @@ class SyntheticSettings:
     drift_shift_deg: float = setting(
         0.0, "Final rotation of the electrodes", unit="deg", low=-180.0, high=180.0, live=False
     )
+    drift_level: float = setting(
+        1.0, "Final factor of the signal of all electrodes", low=0.01, high=10.0, live=False
+    )
+    drift_noise: float = setting(
+        0.0,
+        "RMS of the noise that is added in the end to 70 % of the electrodes",
+        unit="V",
+        low=0.0,
+        high=0.01,
+        live=False,
+    )
+    drift_dead: int = setting(
+        -1,
+        "Electrode that loses its signal when the drift begins, from 0 on; -1: none",
+        low=-1,
+        high=255,
+        live=False,
+    )
 
     def __post_init__(self) -> None:
         check(self)
+        if self.drift_dead >= self.n_channels:
+            raise SettingsError(f"drift_dead: there are electrodes 0 to {self.n_channels - 1}")
         if not self.dofs or len(set(self.dofs)) != len(self.dofs):
             raise SettingsError(f"dofs: name each DOF once, got: {', '.join(self.dofs) or 'none'}")
 
     @property
     def drifts(self) -> bool:
-        """Whether the mixing changes over time."""
-        return self.drift_gain > 0 or self.drift_shift_deg != 0
+        """Whether mixing or noise change over time."""
+        changed = (self.drift_gain, self.drift_shift_deg, self.drift_level - 1.0, self.drift_noise)
+        return any(changed) or self.drift_dead >= 0
 
     @property
     def full_scale(self) -> float:

@@ -133,6 +133,25 @@ def test_drift_changes_the_pattern_gradually_and_only_when_asked():
     assert (np.diff(likeness) < 0.01).all()
 
 
+def test_level_noise_and_a_dead_electrode_come_with_the_drift():
+    def loudness(**changes):
+        emg = SyntheticEmg(SyntheticSettings(unsteadiness=0.0, drift_ramp_s=0.0, **changes))
+        effort = np.zeros((8192, 6))
+        effort[:, 3] = 1.0
+        return emg.push(effort).astype(float)[1000:].std(axis=0)
+
+    still, dead = loudness(), int(np.argmax(loudness()))
+    np.testing.assert_allclose(loudness(drift_level=0.5)[dead], 0.5 * still[dead], rtol=0.02)
+    silent = loudness(drift_dead=dead)
+    assert silent[dead] < 0.2 * still[dead]
+    others = np.arange(len(still)) != dead
+    np.testing.assert_allclose(silent[others], still[others])
+    noisy = loudness(drift_noise=1e-4) > np.hypot(still, 0.9e-4)
+    assert noisy.sum() == round(0.7 * len(still))
+    with pytest.raises(SettingsError, match="electrodes 0 to 15"):
+        SyntheticSettings(drift_dead=16)
+
+
 def test_effort_differs_from_trial_to_trial():
     effort = np.tile(np.repeat([0.0, 1.0], 2000), 8)[:, None] * np.eye(6)[0]
     trials = SyntheticEmg(SyntheticSettings(unsteadiness=0.0)).push(effort).astype(float)
