@@ -2,11 +2,13 @@
 
     python benchmark/adaptation.py
     python benchmark/adaptation.py --seeds 5 --output figures
+    python benchmark/adaptation.py --part raw
 
 Six kinds of drift in three strengths, no drift, and changed habits without drift, for each person;
 through the decoder and the adapter that run live, from the features on. Recovery: (adapted -
 drifted) / (supervised - drifted) in R², pooled over the people; cells in which a supervised refit
-gains less than 0.03 are left out. Takes about a minute for each person on two cores.
+gains less than 0.03 are left out. Takes about a minute for each person on two cores. Then three
+people as raw EMG, and three who see the hand and correct it (closed loop).
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table
 
+from emghand.adapt.raw_study import RawPerson
 from emghand.adapt.study import USAGES, Outcome, Person
 from emghand.simulate.drift import KINDS, STRENGTHS
 
 LEAST_GAIN = 0.03
+FEW = 3
+"""People with raw EMG, and in the closed loop."""
 CASES = [(kind, strength) for kind in KINDS for strength in STRENGTHS]
 
 
@@ -51,6 +56,38 @@ def trials(seed: int, rings: bool) -> list[Row]:
         other = Person(seed, usage)
         rows.append(_row(seed, (name, 0), rings, other.try_drift(other.adapter(rings))))
     return rows
+
+
+def raw_trials(seed: int) -> list[Row]:
+    """No drift and each kind at strength 2, of one person as raw EMG."""
+    person = RawPerson(seed)
+    cases = [("", 0), *((kind, 2) for kind in KINDS)]
+    return [_row(seed, case, True, person.try_drift(*case)) for case in cases]
+
+
+def closed_trials(seed: int) -> list[Row]:
+    """Drifts at strength 2 of one person who corrects what they see."""
+    person = Person(seed)
+    adapter = person.adapter(True)
+    cases = [(kind, 2) for kind in KINDS if kind not in ("gain", "dead")]
+    return [_row(seed, c, True, person.try_closed_loop(adapter, *c)) for c in cases]
+
+
+def print_few(console: Console, title: str, rows: list[Row]) -> None:
+    """Table of few people, each by itself."""
+    table = Table(title=title)
+    for heading in ("drift", "person", "drifted", "adapted", "supervised", "recovery", "chosen"):
+        table.add_column(heading, justify="left" if heading in ("drift", "chosen") else "right")
+    for case in dict.fromkeys(r.case for r in rows):
+        for r in (r for r in rows if r.case == case):
+            table.add_row(
+                f"{case[0]} {case[1]}" if case[0] else "none",
+                str(r.seed),
+                *(f"{v:.3f}" for v in (r.drifted, r.adapted, r.supervised)),
+                _percent(recovery([r])) if case[0] else "-",
+                r.chosen,
+            )
+    console.print(table)
 
 
 def _row(seed: int, case: tuple[str, int], rings: bool, found: Outcome) -> Row:
@@ -188,18 +225,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Adaptation to drift, on synthetic people.")
     parser.add_argument("--seeds", type=int, default=20, help="people (default: 20)")
     parser.add_argument("--jobs", type=int, default=-1, help="processes (default: one per core)")
+    parser.add_argument("--part", choices=("grid", "raw", "closed"), help="only this one")
     parser.add_argument("--output", type=Path, help="folder for the figure")
     args = parser.parse_args()
     start = time.perf_counter()
-    jobs = [(seed, rings) for seed in range(args.seeds) for rings in (True, False)]
-    found = Parallel(n_jobs=args.jobs)(delayed(trials)(*job) for job in jobs)
-    rows = [row for part in found for row in part]
+    pool = Parallel(n_jobs=args.jobs)
     console = Console(width=100)
-    print_tables(console, rows)
+    if args.part in (None, "grid"):
+        jobs = [(seed, rings) for seed in range(args.seeds) for rings in (True, False)]
+        rows = [row for part in pool(delayed(trials)(*job) for job in jobs) for row in part]
+        print_tables(console, rows)
+        if args.output is not None:
+            args.output.mkdir(parents=True, exist_ok=True)
+            draw(rows, args.output / "adaptation.png")
+    for part, title, work in (
+        ("raw", "Raw EMG of 32 electrodes; R²", raw_trials),
+        ("closed", "Closed loop: R² of x_hat to the target", closed_trials),
+    ):
+        if args.part in (None, part):
+            few = pool(delayed(work)(seed) for seed in range(min(FEW, args.seeds)))
+            print_few(console, title, [row for own in few for row in own])
     console.print(f"took {time.perf_counter() - start:.0f} s")
-    if args.output is not None:
-        args.output.mkdir(parents=True, exist_ok=True)
-        draw(rows, args.output / "adaptation.png")
 
 
 if __name__ == "__main__":
