@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emghand.evaluate.metrics import AT_REST
 from emghand.storage.recording import PeriodKind, Recording
 from emghand.training.labels import label_values
 
@@ -27,18 +28,24 @@ class TrueMovement:
     ----------
     start_s, end_s : float
         [s]
-    change : ndarray, shape (n_dofs,)
-        Where it ended minus where it began.
+    x0, x_f : ndarray, shape (n_dofs,)
+        Where it began and where it ended.
     """
 
     start_s: float
     end_s: float
-    change: Floats
+    x0: Floats
+    x_f: Floats
 
     @property
     def displacement(self) -> float:
         """Way of the DOF that goes farthest."""
-        return float(np.abs(self.change).max(initial=0.0))
+        return float(np.abs(self.x_f - self.x0).max(initial=0.0))
+
+    @property
+    def from_rest(self) -> bool:
+        """Whether it began at rest."""
+        return bool((np.abs(self.x0) < AT_REST).all())
 
 
 @dataclass(frozen=True)
@@ -143,26 +150,27 @@ def movements_of_course(x: Floats, rate: float) -> list[TrueMovement]:
     """
     moves = np.abs(np.diff(x, axis=0)).max(axis=1, initial=0.0) > 1e-9
     edges = np.flatnonzero(np.diff(moves.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
-    return [TrueMovement(a / rate, b / rate, x[b] - x[a]) for a, b in edges.tolist()]
+    return [TrueMovement(a / rate, b / rate, x[a], x[b]) for a, b in edges.tolist()]
 
 
-def prompted_movements(recording: Recording) -> list[TrueMovement]:
+def prompted_movements(recording: Recording, dofs: Sequence[str]) -> list[TrueMovement]:
     """Every rise and fall that a recording asked for, in seconds of its stamps.
 
-    Empty where the recording was not prompted or has no `x_d`.
+    Empty where the recording was not prompted or has no `x_d` of the DOFs.
     """
     x_d = recording.x_d
-    if x_d is None or len(x_d.stamps_ns) < 2:
-        return []
+    names = [n for n in dofs if x_d is not None and n in x_d.names]
     periods = sorted(recording.periods, key=lambda p: p.stamp_ns)
     spans = [
         (here.stamp_ns, after.stamp_ns)
         for here, after in itertools.pairwise(periods)
         if here.kind is PeriodKind.MOVE
     ]
-    if not spans:
+    if x_d is None or not names or not spans:
         return []
-    X, known = label_values(x_d, x_d.names, np.array(spans, np.int64).ravel())
-    changes = (X[1::2] - X[::2])[known[::2] & known[1::2]]
-    kept = [s for s, a, b in zip(spans, known[::2], known[1::2], strict=True) if a and b]
-    return [TrueMovement(a * 1e-9, b * 1e-9, c) for (a, b), c in zip(kept, changes, strict=True)]
+    X, known = label_values(x_d, names, np.array(spans, np.int64).ravel())
+    return [
+        TrueMovement(begin * 1e-9, end * 1e-9, X[2 * i], X[2 * i + 1])
+        for i, (begin, end) in enumerate(spans)
+        if known[2 * i] and known[2 * i + 1]
+    ]
