@@ -4,125 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emghand.adapt.profile import fit_profile
+from emghand.adapt.segments import DetectorSettings, Segment
 from emghand.decoders.base import LARGEST
 from emghand.errors import UserError
-from emghand.settings import SettingsError, check, setting
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+__all__ = ["DetectorSettings", "MovementDetector", "Segment", "detect"]
+
 State = dict[str, NDArray[np.generic]]
 
-_WORDS = ("tick", "place", "count", "first", "moving", "known", "over", "low", "plateau", "onset")
+_WORDS = (
+    "tick",
+    "place",
+    "count",
+    "first",
+    "moving",
+    "known",
+    "over",
+    "low",
+    "plateau",
+    "onset",
+    "hushed",
+)
 """The numbers of a snapshot, in order; `peak` stands beside them."""
-_NO_TICK = -(2**62)
+_NO_TICK, _NEVER = -(2**62), 2**62
 # A fraction of what the methods of an array take.
 _largest, _smallest = np.maximum.reduce, np.minimum.reduce
-
-
-@dataclass(frozen=True)
-class DetectorSettings:
-    """When the hand moves.
-
-    Speeds and displacements are those of the DOF that has most of it, in normalised units (1: from
-    rest to full flexion). The defaults suit the noise of the synthetic arm with the default
-    decoder; halving or doubling one of them hardly matters, except `on_displacement`.
-    """
-
-    smooth_s: float = setting(
-        0.3,
-        "Window of the mean and of the slope that thresholds are compared with; half of it is "
-        "taken off the stamps.",
-        unit="s",
-        low=0.0,
-        high=1.0,
-    )
-    on_displacement: float = setting(
-        0.2, "Distance from the last plateau that starts a movement.", low=0.01, high=2.0
-    )
-    on_speed: float = setting(
-        1.5, "Speed that starts a movement.", unit="1/s", low=0.01, high=100.0
-    )
-    on_s: float = setting(0.06, "Either must last so long.", unit="s", low=0.0, high=1.0)
-    pre_roll_s: float = setting(
-        0.4, "A movement begins at most so long before its start was noticed.", unit="s", low=0.0
-    )
-    off_speed: float = setting(0.7, "Speed of a hand at rest.", unit="1/s", low=0.001, high=100.0)
-    off_share: float = setting(
-        0.6,
-        "Share of the peak speed of a movement that counts as rest too: large movements are held "
-        "less steadily.",
-        low=0.0,
-        high=0.95,
-    )
-    hold_s: float = setting(
-        0.35,
-        "A movement has ended when the hand rested so long; where it ended is the median over it.",
-        unit="s",
-        low=0.05,
-        high=2.0,
-    )
-    level_s: float = setting(
-        2.0,
-        "Time constant with which a plateau follows a slow drift: one slower than on_displacement "
-        "in level_s is no movement.",
-        unit="s",
-        low=0.1,
-        high=60.0,
-    )
-    displacement: float = setting(0.2, "Smaller movements are none.", low=0.01, high=2.0)
-    shortest_s: float = setting(0.15, "Shorter movements are none.", unit="s", low=0.0, high=10.0)
-    longest_s: float = setting(4.0, "Longer movements are none.", unit="s", low=0.1, high=60.0)
-    moving_displacement: float = setting(
-        0.15, "A DOF takes part in a movement when it goes so far", low=0.0, high=2.0
-    )
-    moving_share: float = setting(
-        0.35, "and this share of the way of the DOF that goes farthest.", low=0.0, high=1.0
-    )
-    plateau_s: float = setting(0.4, "Shorter plateaus are none.", unit="s", low=0.0, high=10.0)
-
-    def __post_init__(self) -> None:
-        check(self)
-        if self.off_speed > self.on_speed:
-            raise SettingsError("off_speed: must not be above on_speed")
-        if self.shortest_s > self.longest_s:
-            raise SettingsError("shortest_s: must not be above longest_s")
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A movement, or a plateau.
-
-    Parameters
-    ----------
-    kind : str
-        ``movement`` or ``plateau``.
-    t0_tick, t1_tick : int
-        First and last tick. A movement is still at `x0` at the first and has come to `x_f` at the
-        last, were it made with the profile of minimum jerk.
-    x0, x_f : ndarray, shape (n_dofs,)
-        Where it was before and after; of a plateau: at its beginning and its end.
-    moving : ndarray of bool, shape (n_dofs,)
-        DOFs that take part in a movement; of a plateau none.
-    """
-
-    kind: str
-    t0_tick: int
-    t1_tick: int
-    x0: Floats
-    x_f: Floats
-    moving: Bools
-
-    @property
-    def displacement(self) -> float:
-        """Way of the DOF that goes farthest."""
-        return float(np.abs(self.x_f - self.x0).max(initial=0.0))
 
 
 class MovementDetector:
@@ -138,9 +52,9 @@ class MovementDetector:
     when the next movement does. Two movements without rest of about `hold_s` between them are one,
     and there and back without rest is none.
 
-    Quiet ticks are watched, so that a movement right after them is found, but are never part of a
-    segment: a plateau ends before them, a movement that reaches into them is dropped. After an
-    estimate that is not finite, and where ticks are missing, everything starts anew.
+    Quiet ticks are watched, so that movements right before and after them are found, but are never
+    part of a segment: a plateau ends before them, a movement that reaches into them is dropped.
+    After an estimate that is not finite, and where ticks are missing, everything starts anew.
 
     Parameters
     ----------
@@ -220,7 +134,7 @@ class MovementDetector:
         if tick != self._tick + 1:
             found = self.finish()
             self._first = tick
-        elif quiet:
+        elif quiet and not self._moving:
             self._close(found)
         self._tick = tick
         self._place = place = (self._place + 1) % self._n
@@ -289,6 +203,7 @@ class MovementDetector:
         self._count = self._over = self._low = self._first = 0
         self._moving, self._known = True, False
         self._plateau = self._onset = 0
+        self._hushed = _NEVER
         self._peak = 0.0
         # No tick follows on it.
         self._tick = _NO_TICK
@@ -304,9 +219,11 @@ class MovementDetector:
 
     def _hide(self) -> None:
         """The last tick is not to be part of anything."""
-        self._known = False
-        self._first = self._plateau = self._tick + 1
-        if not self._moving:
+        self._first = self._tick + 1
+        if self._moving:
+            self._hushed = min(self._hushed, self._tick)
+        else:
+            self._plateau = self._first
             self._settled = self._level.copy()
 
     def _rest(self, mean: Floats, speed: float) -> None:
@@ -321,6 +238,7 @@ class MovementDetector:
         if self._over < self._on:
             return
         self._low = 0
+        self._hushed = _NEVER
         self._peak = speed
         self._onset = self._tick - self._delay - self._on + 1
         self._moving = True
@@ -352,7 +270,7 @@ class MovementDetector:
         x_f = self._median(self._tick + 1 - self._hold, self._tick + 1)
         begin = self._tick + 1 - self._hold - self._delay
         if self._known:
-            movement = self._movement(x_f)
+            movement = self._movement(min(self._tick + 1, self._hushed))
             if movement is None:
                 self._add_plateau(found, self._earliest, self._x0)
             else:
@@ -365,21 +283,31 @@ class MovementDetector:
         self._moving = False
         self._over = 0
 
-    def _movement(self, x_f: Floats) -> Segment | None:
-        """What has just ended, unless it is too small, too short or too long."""
-        s = self.settings
+    def _movement(self, end: int) -> Segment | None:
+        """What has just ended, unless it is too small, too short or too long.
+
+        Nothing is taken from the ticks from `end` on; a movement that lasts until then is none.
+        """
+        s, first = self.settings, self._tick + 1 - self._hold
+        if end <= first:
+            return None
+        x_f = self._median(first, end)
         change = x_f - self._x0
         size = np.abs(change)
         farthest = float(size.max())
         if farthest <= s.displacement:
             return None
-        first = self._earliest
-        course = self._since(first) - self._x0
+        begin = self._earliest
+        course = self._since(begin)[: end - begin] - self._x0
         fit = fit_profile(np.dot(course, change / float(np.dot(change, change))))
         if not s.shortest_s <= (fit.end - fit.begin) / self.tick_rate <= s.longest_s:
             return None
-        t0 = first + max(0, round(fit.begin))
-        t1 = min(max(t0 + 1, first + round(fit.end)), self._tick)
+        t0 = begin + max(0, round(fit.begin))
+        t1 = max(t0 + 1, begin + round(fit.end))
+        if t1 >= end:
+            if end <= self._tick:
+                return None
+            t1 = self._tick
         moving = size > max(s.moving_displacement, s.moving_share * farthest)
         return Segment("movement", t0, t1, self._x0, x_f, moving)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +78,8 @@ class FoundMovements:
     estimates: Estimates
     segments: list[Segment]
     start_ns: int
-    bursts: list[Burst]
-    prompted: list[TrueMovement]
+    bursts: list[Burst] = field(default_factory=list)
+    prompted: list[TrueMovement] = field(default_factory=list)
     lag_s: float = 0.0
     reaction_s: float = 0.0
     scores: OnsetScores | None = None
@@ -139,22 +139,29 @@ def published_estimates(recording: Recording, tick_rate: float | None = None) ->
     if not apart > 0.0:
         return None
     rate = tick_rate or 1e9 / apart
-    # Stamps are those of the sample clock, which runs a little faster or slower than it says:
-    # ticks are counted from one to the next.
-    steps = np.maximum(1, np.round(np.diff(stamps) * 1e-9 * rate)).astype(np.int64)
     return Estimates(
         origin="/decoder/x_hat",
         dofs=series.names,
         tick_rate=rate,
-        ticks=np.concatenate([[0], np.cumsum(steps)]),
+        ticks=ticks_of_stamps(stamps, rate),
         stamps_ns=stamps,
         x_hat=series.values[order],
         quiet=_announced(recording, stamps),
     )
 
 
+def ticks_of_stamps(stamps_ns: Ints, tick_rate: float) -> Ints:
+    """Numbers of ticks, from 0 on, by their stamps in ascending order, shape (m,).
+
+    The clock of the stamps may run a little faster or slower than the rate says: ticks are counted
+    from one to the next.
+    """
+    steps = np.maximum(1, np.round(np.diff(stamps_ns) * 1e-9 * tick_rate)).astype(np.int64)
+    return np.concatenate([np.zeros(min(1, len(stamps_ns)), np.int64), np.cumsum(steps)])
+
+
 def find_movements(
-    recording: Recording,
+    recording: Recording | None,
     estimates: Estimates,
     settings: DetectorSettings | None = None,
     features: FeatureSettings | None = None,
@@ -170,7 +177,8 @@ def find_movements(
 
     Parameters
     ----------
-    recording : Recording
+    recording : Recording or None
+        None: there are neither bursts nor prompts.
     estimates : Estimates
     settings : DetectorSettings, optional
     features : FeatureSettings, optional
@@ -183,24 +191,21 @@ def find_movements(
         When there is no estimate.
     """
     settings, features = settings or DetectorSettings(), features or FeatureSettings()
-    if not len(estimates.ticks):
-        raise UserError(f"{recording.source}: has no estimate to find movements in")
     e = estimates
-    found = detect(e.x_hat, e.ticks, settings, e.tick_rate, e.quiet)
+    source = recording.source if recording is not None else e.origin
+    if not len(e.ticks):
+        raise UserError(f"{source}: has no estimate to find movements in")
+    segments = detect(e.x_hat, e.ticks, settings, e.tick_rate, e.quiet)
+    found = FoundMovements(source, e, segments, int(e.stamps_ns[0]))
+    if recording is None:
+        return found
     try:
         active = find_bursts(recording, bursts, features)
     except UserError:
         # Too short for a level of rest; the movements do not depend on it.
         active = []
-    result = FoundMovements(
-        source=recording.source,
-        estimates=e,
-        segments=found,
-        start_ns=int(e.stamps_ns[0]),
-        bursts=active,
-        prompted=prompted_movements(recording, e.dofs),
-    )
-    return _scored(result, recording, settings, features) if result.prompted else result
+    found = replace(found, bursts=active, prompted=prompted_movements(recording, e.dofs))
+    return _scored(found, recording, settings, features) if found.prompted else found
 
 
 def _scored(

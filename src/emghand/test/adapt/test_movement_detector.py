@@ -185,6 +185,20 @@ def test_quiet_ticks_are_in_no_segment_and_the_movement_after_them_is_found():
     np.testing.assert_allclose(found[1].x0, 0.0, atol=0.02)
 
 
+@pytest.mark.parametrize(("after_s", "count"), [(0.25, 1), (0.05, 1), (-0.2, 0)])
+def test_a_movement_is_confirmed_while_the_next_one_is_announced(after_s, count):
+    x, ((_, end),) = course(("stay", 2.0), ("to", (0.7, 0), 0.5), ("stay", 2.0))
+    quiet = np.arange(len(x)) > end + round(after_s * RATE)
+    found = found_in(x, quiet=quiet)
+    assert len(found) == count
+    for movement in found:
+        assert not quiet[movement.t0_tick : movement.t1_tick + 1].any()
+        assert movement.x_f[0] == pytest.approx(0.7, abs=0.02)
+    # What is announced may look like anything.
+    x[quiet] = 0.7 + 0.3 * (np.arange(quiet.sum()) / quiet.sum())[:, None]
+    assert len(found_in(x, quiet=quiet)) <= count
+
+
 def test_a_stream_that_starts_anew_is_another_one():
     x, spans = course(*USE)
     detector = MovementDetector(SETTINGS, 2, RATE)
