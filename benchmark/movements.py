@@ -25,6 +25,7 @@ detector were chosen on seeds 0 to 5 of the features; the seeds here start at 10
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 from emghand.adapt.bursts import BurstSettings, find_bursts
-from emghand.adapt.detector import DetectorSettings, Segment, detect
+from emghand.adapt.detector import DetectorSettings, MovementDetector, Segment, detect
 from emghand.adapt.recorded import decoded_estimates, find_movements, total
 from emghand.decoders.kalman import KalmanDecoder
 from emghand.decoders.normaliser import Normaliser
@@ -134,6 +135,18 @@ def _details(segment: Segment, made: TrueMovement) -> FeatureResult:
     return FeatureResult(OnsetScores(0, 0, 0, ()), (late,), (counts[0], counts[1], counts[2]))
 
 
+def step_us(use: Use, settings: DetectorSettings, passes: int = 5) -> np.ndarray:
+    """Microseconds of each step: the least of some passes, without what else the machine does."""
+    times = np.full(len(use.x), np.inf)
+    for _ in range(passes):
+        detector = MovementDetector(settings, use.x.shape[1], RATE)
+        for tick, row in enumerate(use.x_hat):
+            start = time.perf_counter_ns()
+            detector.step(tick, row)
+            times[tick] = min(times[tick], time.perf_counter_ns() - start)
+    return times / 1e3
+
+
 def prompted_run(seed: int, run: int, repetitions: int) -> Recording:
     """The synthetic arm follows ten movements, shuffled, with a second and a half of rest."""
     names = dof_names(DEFAULT_DOFS)
@@ -195,7 +208,8 @@ def main() -> None:
     if args.part in ("all", "features"):
         rows = table("Free use at the level of features", ("end [ms]", "DOFs F1"))
         settings = DetectorSettings()
-        results = [score_use(decoded_use(seed, args.seconds), settings) for seed in seeds]
+        uses = [decoded_use(seed, args.seconds) for seed in seeds]
+        results = [score_use(use, settings) for use in uses]
         whole = results[0]
         for other in results[1:]:
             whole = whole.plus(other)
@@ -203,6 +217,11 @@ def main() -> None:
             late = np.median(np.abs(r.ends_s)) * 1e3
             add(rows, name, r.starts, f"{late:.0f}", f"{r.dof_f1:.3f}")
         console.print(rows)
+        us = step_us(uses[0], settings)
+        middle, high = np.quantile(us, [0.5, 0.99])
+        console.print(
+            f"One step: median {middle:.1f} µs, 99 % {high:.1f} µs, most {us.max():.1f} µs"
+        )
     if args.part in ("all", "raw"):
         rows = table("Prompted raw EMG")
         scores = [score_raw(seed, 3) for seed in seeds]

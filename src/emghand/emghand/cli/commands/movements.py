@@ -226,8 +226,8 @@ def _print_movements(console: Any, found: FoundMovements) -> None:
     for s in found.movements:
         start, end = found.seconds(s.t0_tick), found.seconds(s.t1_tick)
         dofs = [d for d, moves in zip(found.estimates.dofs, s.moving, strict=True) if moves]
-        ends = [" ".join(f"{v:.2f}" for v in x[s.moving]) for x in (s.x0, s.x_f)]
-        rows.add_row(" ".join(dofs), f"{start:.2f}", f"{end - start:.2f}", *ends)
+        ends = ["\n".join(f"{v:.2f}" for v in x[s.moving]) for x in (s.x0, s.x_f)]
+        rows.add_row("\n".join(dofs), f"{start:.2f}", f"{end - start:.2f}", *ends)
     console.print(rows)
     console.print(
         f"{len(found.movements)} movements, {len(found.segments) - len(found.movements)} plateaus, "
