@@ -308,7 +308,8 @@ class MovementDetector:
             if end <= self._tick:
                 return None
             t1 = self._tick
-        moving = size > max(s.moving_displacement, s.moving_share * farthest)
+        # The farthest one always does.
+        moving = size >= min(farthest, max(s.moving_displacement, s.moving_share * farthest))
         return Segment("movement", t0, t1, self._x0, x_f, moving)
 
     @property

@@ -199,6 +199,37 @@ def test_a_movement_is_confirmed_while_the_next_one_is_announced(after_s, count)
     assert len(found_in(x, quiet=quiet)) <= count
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_comes_segments_are_in_order_and_hold_only_what_they_may(seed):
+    rng = np.random.default_rng(seed)
+    n = 3000
+    jumps = rng.standard_normal((n, 3)) * (rng.random((n, 1)) < 0.01)
+    x = np.cumsum(jumps, axis=0) + 10.0 ** rng.uniform(-3, -1) * rng.standard_normal((n, 3))
+    x = np.clip(np.apply_along_axis(np.convolve, 0, x, np.ones(15) / 15, "same"), -1, 1)
+    x[rng.random(n) < 0.001] = np.nan
+    ticks = np.cumsum(1 + 3 * (rng.random(n) < 0.001))
+    quiet = np.cumsum(rng.random(n) < 0.004) % 3 == 2
+    settings = DetectorSettings(
+        smooth_s=rng.uniform(0, 0.5),
+        hold_s=rng.uniform(0.05, 0.5),
+        pre_roll_s=rng.uniform(0, 0.6),
+        longest_s=rng.uniform(0.2, 4.0),
+        plateau_s=rng.uniform(0, 0.5),
+    )
+    found = detect(x, ticks, settings, RATE, quiet)
+    assert found
+    for one, after in itertools.pairwise(found):
+        assert one.t1_tick <= after.t0_tick
+    usable = dict(zip(ticks.tolist(), np.isfinite(x).all(axis=1) & ~quiet, strict=True))
+    for s in found:
+        assert s.t0_tick < s.t1_tick or s.kind == "plateau"
+        assert all(usable.get(t, False) for t in range(s.t0_tick, s.t1_tick + 1))
+        assert np.isfinite([s.x0, s.x_f]).all()
+        if s.kind == "movement":
+            assert s.displacement > settings.displacement
+            assert s.moving.any()
+
+
 def test_a_stream_that_starts_anew_is_another_one():
     x, spans = course(*USE)
     detector = MovementDetector(SETTINGS, 2, RATE)
