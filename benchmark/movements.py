@@ -8,6 +8,9 @@ learns from `use.calibration` (labels 150 ms late, which is half of the feature 
 minutes of `use.free_use`. Every rise and fall of more than 0.2 is to be found. Taken off the
 beginnings: those 150 ms, and nothing else; there is no reaction in this simulator.
 
+Drift: the same people with a drift of strength 3 that nothing adapts to, and with other habits,
+half as long each.
+
 Raw EMG: the synthetic arm with its default noise, prompted, 16 electrodes; the default features and
 the default decoder. Taken off the beginnings of movements: the lag that training found between
 prompts and EMG (reaction, muscle and half of the window); of bursts: the reaction of the settings,
@@ -48,8 +51,9 @@ from emghand.evaluate.onsets import (
 )
 from emghand.signal.settings import FeatureSettings
 from emghand.simulate import SyntheticSettings, simulate_recording
+from emghand.simulate.drift import KINDS, make_drift
 from emghand.simulate.feature_arm import FeatureArm, delayed
-from emghand.simulate.use import calibration, free_use
+from emghand.simulate.use import Usage, calibration, free_use
 from emghand.storage.recording import Recording
 from emghand.tasks.movements import Movement, MovementSet, Schedule
 from emghand.training import TrainSettings, dataset_from_recording, train
@@ -59,6 +63,11 @@ LABEL_DELAY = 9
 """Ticks by which labels follow the intention: half of the window of the features."""
 FIRST_SEED = 100
 START_S = 1.0
+USAGES = {
+    "power grasps": Usage(grasps=0.35),
+    "small movements": Usage(amplitude=0.6),
+    "4 directions": Usage(directions=4),
+}
 MANY_ELECTRODES = BurstSettings(enter=4.0, leave=2.0)
 
 
@@ -93,8 +102,8 @@ class FeatureResult:
         return 2 * right / (2 * right + wrong + missed)
 
 
-def decoded_use(seed: int, seconds: float) -> Use:
-    """A person's free use, decoded after a calibration."""
+def decoded_use(seed: int, seconds: float, drift: str = "", usage: Usage | None = None) -> Use:
+    """A person's free use, decoded after a calibration; drifted as far as it goes."""
     arm = FeatureArm(seed, rate=RATE)
     rng = np.random.default_rng([seed, 50])
     asked = calibration(rng, arm.n_dofs, RATE)
@@ -102,8 +111,9 @@ def decoded_use(seed: int, seconds: float) -> Use:
     normaliser = Normaliser.fit(Z)
     decoder = KalmanDecoder()
     decoder.fit(normaliser.apply(Z), X, asked.repetition)
-    use = free_use(rng, arm.n_dofs, RATE, seconds)
-    u = normaliser.apply(arm.features(use, rng))
+    use = free_use(rng, arm.n_dofs, RATE, seconds, usage)
+    changed = make_drift(arm, drift, 3, rng) if drift else None
+    u = normaliser.apply(arm.features(use, rng, changed))
     decoder.reset()
     return Use(use.x, np.array([decoder.step(row) for row in u]))
 
@@ -201,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=300.0, help="of free use")
-    parser.add_argument("--part", choices=("all", "features", "raw"), default="all")
+    parser.add_argument("--part", choices=("all", "features", "drift", "raw"), default="all")
     args = parser.parse_args()
     seeds = range(FIRST_SEED, FIRST_SEED + args.seeds)
     console = Console()
@@ -222,6 +232,16 @@ def main() -> None:
         console.print(
             f"One step: median {middle:.1f} µs, 99 % {high:.1f} µs, most {us.max():.1f} µs"
         )
+    if args.part in ("all", "drift"):
+        rows = table("The same after drift, and other usage; the decoder stays")
+        cases: list[tuple[str, str, Usage | None]] = [(kind, kind, None) for kind in KINDS]
+        cases += [(name, "", usage) for name, usage in USAGES.items()]
+        for name, kind, usage in cases:
+            uses = [decoded_use(seed, args.seconds / 2, kind, usage) for seed in seeds]
+            joined = total([score_use(use, DetectorSettings()).starts for use in uses])
+            assert joined is not None
+            add(rows, name, joined)
+        console.print(rows)
     if args.part in ("all", "raw"):
         rows = table("Prompted raw EMG")
         scores = [score_raw(seed, 3) for seed in seeds]
