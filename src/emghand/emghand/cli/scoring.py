@@ -139,16 +139,16 @@ def print_comparison(found: Comparison) -> None:
     from rich.console import Console
 
     console = Console()
-    table = _table(
+    table = number_table(
         f"{found.metric} of {found.signal}, per {found.unit}",
         "",
         ("all ticks", f"mean over {found.unit}s", "95 % interval", "n"),
     )
     for item in found.items:
         interval = _interval(item.low, item.high)
-        table.add_row(item.name, _shown(item.pooled), _shown(item.mean), interval, str(item.n))
+        table.add_row(item.name, shown(item.pooled), shown(item.mean), interval, str(item.n))
     console.print(table)
-    table = _table(
+    table = number_table(
         f"Differences, {found.test}",
         "",
         ("difference", "95 % interval", "effect", "p (Holm)", "n", "better"),
@@ -156,9 +156,9 @@ def print_comparison(found: Comparison) -> None:
     for pair in found.pairs:
         table.add_row(
             f"{pair.a} - {pair.b}",
-            _shown(pair.difference),
+            shown(pair.difference),
             _interval(pair.low, pair.high),
-            _shown(pair.effect),
+            shown(pair.effect),
             _probability(pair.p_holm),
             str(pair.n),
             pair.better or "-",
@@ -178,9 +178,9 @@ def _print_signal(result: Result, signal: str, title: str) -> None:
     for heading in columns:
         table.add_column(heading, justify="right")
     for dof in next(iter(columns.values())):
-        table.add_row(dof, *(_shown(column[dof]) for column in columns.values()))
+        table.add_row(dof, *(shown(column[dof]) for column in columns.values()))
     table.add_section()
-    table.add_row("mean", *(_shown(_mean(c)) for c in columns.values()), style="bold")
+    table.add_row("mean", *(shown(_mean(c)) for c in columns.values()), style="bold")
     Console().print(table)
 
 
@@ -188,14 +188,14 @@ def _print_parts(result: Result, by: str, signal: str) -> None:
     from rich.console import Console
 
     headings = _columns(result.scores, signal, result.metrics)
-    table = _table(f"{signal} by {by}, mean over the DOFs", by, ("ticks", *headings))
+    table = number_table(f"{signal} by {by}, mean over the DOFs", by, ("ticks", *headings))
     for row in result.tables[by]:
         columns = _columns(row.scores, signal, result.metrics)
-        table.add_row(row.name, str(row.ticks), *(_shown(_mean(c)) for c in columns.values()))
+        table.add_row(row.name, str(row.ticks), *(shown(_mean(c)) for c in columns.values()))
     Console().print(table)
 
 
-def _table(title: str, first: str, numbers: Iterable[str]) -> Table:
+def number_table(title: str, first: str, numbers: Iterable[str]) -> Table:
     """Table that fits a narrow terminal: the first column is folded, the numbers never are."""
     from rich import box
     from rich.table import Table
@@ -240,13 +240,14 @@ def _mean(values: Mapping[str, float | None]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _shown(value: float | None, digits: int = 3) -> str:
+def shown(value: float | None, digits: int = 3) -> str:
+    """A number for a table; a dash where there is none."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def _probability(value: float | None) -> str:
-    return "<0.0001" if value is not None and value < 1e-4 else _shown(value, 4)
+    return "<0.0001" if value is not None and value < 1e-4 else shown(value, 4)
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None else f"[{_shown(low)}, {_shown(high)}]"
+    return "-" if low is None else f"[{shown(low)}, {shown(high)}]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from emghand.errors import UserError
 from emghand.evaluate.results import Result
 from emghand.report.html import Cell, Picture, Section, Table
+from emghand.report.movement_section import movement_section
 from emghand.report.parts import Choice, tracking_columns
 from emghand.report.provenance import provenance_section
 from emghand.report.score_figures import mean_of
@@ -29,6 +30,7 @@ def build(material: Material, choice: Choice) -> list[Section]:
     sections = [
         _summary(material, choice),
         _over_time(material, choice),
+        movement_section(material),
         *score_sections(material, choice),
         latency_section(material),
         signal_section(material),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emghand.errors import UserError
 from emghand.evaluate.metrics import DEFAULT_METRICS
 from emghand.report.box_figure import box_figure
+from emghand.report.detected import Found, found_movements, marks_of
 from emghand.report.latency import Latency, latency_figure, read_latency
 from emghand.report.score_figures import Measures, scores_figure, unintended_figure
 from emghand.report.signal_figure import signal_figure
@@ -44,16 +45,28 @@ class Choice:
         Empty: the default ones of each kind of figure.
     start, end : float
         Stretch of time of a tracking figure, from the start of each recording [s].
+    marks : bool
+        Whether a tracking figure marks the movements that the detector finds.
     """
 
     signal: str = "out_x_hat"
     metrics: tuple[str, ...] = ()
     start: float = 0.0
     end: float = float("inf")
+    marks: bool = False
 
 
-def tracking_columns(material: Material, signal: str) -> list[Column]:
-    """One column per recording, with a line per result; recorded estimates where there is none."""
+def tracking_columns(material: Material, signal: str, found: Found | None = None) -> list[Column]:
+    """One column per recording, with a line per result; recorded estimates where there is none.
+
+    Parameters
+    ----------
+    material : Material
+    signal : str
+        One of `emghand.evaluate.ticks.SIGNALS`.
+    found : mapping, optional
+        Movements to be marked.
+    """
     columns: dict[str, Column] = {}
     for name, result in material.results.items():
         ticks = result.ticks
@@ -75,6 +88,7 @@ def tracking_columns(material: Material, signal: str) -> list[Column]:
                 x_d=ticks.x_d[rows],
                 lines={name: estimate[rows]},
                 movements=movement_spans(ticks, index),
+                start_ns=int(stamps[0]),
             )
             key = source.digest
             columns[key] = _with_line(columns[key], own, name) if key in columns else own
@@ -86,6 +100,9 @@ def tracking_columns(material: Material, signal: str) -> list[Column]:
                 material.leave_out(f"{name} over time", UserError(reason))
             else:
                 columns[recording.digest] = column
+    for key, column in columns.items():
+        if found is not None and key in found:
+            columns[key] = replace(column, marks=marks_of(found[key], column.start_ns))
     return list(columns.values())
 
 
@@ -114,6 +131,7 @@ def recorded_column(name: str, recording: Recording, signal: str) -> Column | No
         x_d=_labels(recording.x_d, estimate),
         lines={f"{'out_x_hat' if filtered else 'x_hat'} as recorded": estimate.values},
         movements=spans_of_periods(recording.periods, start),
+        start_ns=start,
     )
 
 
@@ -231,7 +249,8 @@ def signal_measures(material: Material) -> list[SignalQuality]:
 
 def draw_tracking(material: Material, choice: Choice) -> Figure:
     """`x_d` against the estimate over time, for all recordings side by side."""
-    columns = tracking_columns(material, choice.signal)
+    found = found_movements(material) if choice.marks else None
+    columns = tracking_columns(material, choice.signal, found)
     if not columns:
         raise UserError("no estimate to draw: name a model, or a recording of a live run")
     return tracking_figure([c.part(choice.start, choice.end) for c in columns])

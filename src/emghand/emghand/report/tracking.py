@@ -24,6 +24,7 @@ MOST_COLUMNS = 3
 _BINS = 1400
 _CHARACTER_IN = 0.055
 _LINE_IN = 0.11
+_SHADE = 0.16
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,16 @@ class Span:
     left: float
     right: float
     name: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A movement that was found in a series, from `left` to `right` [s], in some of the DOFs."""
+
+    left: float
+    right: float
+    dofs: tuple[str, ...]
+    series: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,10 @@ class Column:
         Estimates by the name of their series.
     movements : sequence of Span
         Named above the figure.
+    marks : sequence of Mark
+        Shaded in the rows of their DOFs.
+    start_ns : int
+        Acquisition time of 0 s; 0: unknown.
     """
 
     title: str
@@ -59,6 +74,8 @@ class Column:
     x_d: Floats
     lines: Mapping[str, Floats]
     movements: Sequence[Span] = ()
+    marks: Sequence[Mark] = ()
+    start_ns: int = 0
 
     def part(self, start: float, end: float) -> Column:
         """From `start` to `end` [s]."""
@@ -146,7 +163,11 @@ def tracking_figure(
         figure.align_ylabels(axes[:, 0])
         figure.supylabel("normalised position (0 rest, ±1 full range)", fontsize=8)
         wanted = Patch(facecolor=style.FILL, edgecolor=style.FAINT, linewidth=0.8, label="x_d")
-        style.legend_above(figure, [wanted, *style.line_handles(series)])
+        handles = [wanted, *style.line_handles(series)]
+        if any(c.marks for c in columns):
+            color = style.look(0).color if len(series) == 1 else style.FAINT
+            handles.append(Patch(facecolor=color, alpha=_SHADE, label="detected movement"))
+        style.legend_above(figure, handles)
         if title:
             figure.suptitle(title, x=0.01, ha="left")
     return figure
@@ -165,6 +186,21 @@ def _draw_row(axis: Any, column: Column, row: int, series: Sequence[str], n_colu
     t, wanted = line(column.seconds, column.x_d[:, row], bins)
     axis.fill_between(t, 0.0, wanted, color=style.FILL, linewidth=0, zorder=0.6)
     axis.plot(t, wanted, color=style.FAINT, linewidth=0.8, zorder=1.5)
+    for mark in column.marks:
+        if column.dofs[row] in mark.dofs and mark.right > t[0] and mark.left < t[-1]:
+            # The marks of several series lie one below the other.
+            place = list(series).index(mark.series) if mark.series in series else 0
+            count = len(series) if mark.series in series else 1
+            axis.axvspan(
+                max(mark.left, t[0]),
+                min(mark.right, t[-1]),
+                ymin=1.0 - (place + 1) / count,
+                ymax=1.0 - place / count,
+                facecolor=style.look(place).color,
+                alpha=_SHADE,
+                linewidth=0,
+                zorder=0.7,
+            )
     for name, values in column.lines.items():
         look = style.look(series.index(name))
         axis.plot(

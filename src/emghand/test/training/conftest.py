@@ -84,6 +84,10 @@ def _write_bag(path, recording, features=None):
         for stamp, row in zip(recording.x_d.stamps_ns, recording.x_d.values, strict=True):
             maker.now = int(stamp)
             maker.series("/task/x_d", recording.x_d.names, row)
+        if recording.x_hat is not None:
+            for stamp, row in zip(recording.x_hat.stamps_ns, recording.x_hat.values, strict=True):
+                maker.now = int(stamp)
+                maker.series("/decoder/x_hat", recording.x_hat.names, row)
         for period in recording.periods:
             maker.now = period.stamp_ns
             maker.put(

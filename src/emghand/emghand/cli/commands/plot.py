@@ -2,6 +2,7 @@
 
     emghand plot tracking sessions/s01 --output tracking.pdf
     emghand plot tracking bags/test kalman.emgmodel ridge.emgmodel --end 30 --output two.svg
+    emghand plot tracking sessions/s01 --movements --signal x_hat --output segments.png
     emghand plot scores results/kalman.json results/ridge.json --output scores.png
     emghand plot movements sessions/s01 --metric r2 --signal x_hat --output movements.pdf
     emghand plot latency sessions/s01 sessions/s02 --output latency.pdf
@@ -61,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--end", type=float, default=float("inf"), metavar="S", help="of tracking: up to here [s]"
     )
+    parser.add_argument(
+        "--movements", action="store_true", help="of tracking: mark the movements found in x_hat"
+    )
     parser.add_argument("--dpi", type=int, default=300, help="of a PNG (default: 300)")
     parser.add_argument(
         "--replace", action="store_true", help="replace the file when it exists already"
@@ -83,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.start < args.end:
         raise UserError(f"--end: must be later than --start, {args.start:g} s")
     check_output(args.output, replace=args.replace)
-    choice = Choice(args.signal, tuple(args.metric), args.start, args.end)
+    choice = Choice(args.signal, tuple(args.metric), args.start, args.end, args.movements)
     material = gather(args.sources, args.label, score=args.kind not in NEED_NO_SCORES)
     if args.metric:
         material.rescore(args.metric)
