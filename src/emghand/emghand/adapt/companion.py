@@ -8,7 +8,6 @@ to its model by the model's id.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 from emghand.adapt import calibration as parts
 from emghand.decoders.base import LARGEST
 from emghand.errors import UserError
-from emghand.settings import from_mapping, to_json
-from emghand.storage.archive import ArchiveFormat, pack, read
+from emghand.settings import from_mapping
+from emghand.storage.archive import ArchiveFormat, check_digest, content_digest, pack, read
 from emghand.storage.files import write_file
 from emghand.storage.models import Model
 from emghand.training.alignment import shifted
@@ -36,7 +35,6 @@ EXTENSION = ".emgadapt"
 FORMAT = ArchiveFormat("companion", version=1, max_bytes=512 * 2**20)
 _MODEL_ID = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9_]{1,60}")
-_ENVELOPE = ("format", "version", "digest")
 
 NO_CALIBRATION = "no calibration examples: write them with emghand adapt prepare"
 NO_REFERENCE = "no reference of the user's own use: learn it with emghand adapt reference"
@@ -183,7 +181,7 @@ def save_companion(companion: Companion, path: str | Path, *, replace: bool = Fa
     reference = companion.reference
     document["has_reference"] = reference is not None
     arrays |= {f"reference.{name}": value for name, value in (reference or {}).items()}
-    document["digest"] = _digest(document, arrays)
+    document["digest"] = content_digest(document, arrays)
     try:
         content = pack(FORMAT, document, arrays)
     except UserError as error:
@@ -207,8 +205,7 @@ def load_companion(path: str | Path, model: Model | None = None) -> Companion:
     """
 
     def checked(document: dict[str, Any], arrays: dict[str, Floats]) -> Companion:
-        if document.get("digest") != _digest(document, arrays):
-            raise UserError("damaged: its content does not match its digest")
+        check_digest(document, arrays)
         companion = _build(document, arrays)
         if model is not None:
             companion.check_model(model)
@@ -242,16 +239,6 @@ def _build(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Compani
     return Companion(
         str(document["model_id"]), calibration, groups["reference"] if has_reference else None
     )
-
-
-def _digest(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> str:
-    """SHA-256 of everything but what identifies the file, hexadecimal."""
-    said = {k: v for k, v in document.items() if k not in _ENVELOPE}
-    digest = hashlib.sha256(to_json(said).encode())
-    for name, value in sorted(arrays.items()):
-        digest.update(f"{name}{value.shape}".encode())
-        digest.update(value.astype("<f8").tobytes())
-    return digest.hexdigest()
 
 
 def _check_fit(model: Model, dataset: Dataset) -> None:

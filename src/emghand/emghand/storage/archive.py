@@ -7,6 +7,7 @@ is executed.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
-from emghand.settings import SettingsError
+from emghand.settings import SettingsError, to_json
 
 MAX_JSON_BYTES = 8 * 2**20
 MAX_MEMBERS = 64
@@ -110,6 +111,27 @@ def pack(kind: ArchiveFormat, document: Mapping[str, Any], arrays: Mapping[str, 
             f"{MAX_JSON_BYTES >> 20} of them text, in {MAX_MEMBERS} members"
         )
     return buffer.getvalue()
+
+
+def content_digest(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> str:
+    """SHA-256 of arrays and document, but for what says which file it is, hexadecimal."""
+    said = {k: v for k, v in document.items() if k not in ("format", "version", "digest")}
+    digest = hashlib.sha256(to_json(said).encode())
+    for name, value in sorted(arrays.items()):
+        digest.update(f"{name}{value.shape}".encode())
+        digest.update(value.astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
+def check_digest(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> None:
+    """Refuse a document whose ``digest`` is not `content_digest`.
+
+    Raises
+    ------
+    UserError
+    """
+    if document.get("digest") != content_digest(document, arrays):
+        raise UserError("damaged: its content does not match its digest")
 
 
 def read(

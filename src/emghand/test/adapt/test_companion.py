@@ -25,6 +25,7 @@ from emghand.adapt.companion import (
     save_companion,
 )
 from emghand.errors import UserError
+from emghand.storage.archive import content_digest
 from emghand.training import Dataset, TrainSettings, fit, join, train
 
 HOSTILE = settings(
@@ -73,7 +74,7 @@ def rewritten(source, path, change=None, members=None, honest=True):
                     warnings.simplefilter("ignore")
                     arrays[name[7:-4]] = safe_load(content)
         if all(v is not None for v in arrays.values()):
-            document["digest"] = module._digest(document, arrays)
+            document["digest"] = content_digest(document, arrays)
     contents["companion.json"] = json.dumps(document).encode()
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in contents.items():
