@@ -11,7 +11,7 @@ from emghand.adapt.window import Window
 from emghand.dofs import Dof
 from emghand.signal.settings import FeatureSettings
 from emghand.simulate.feature_arm import FeatureArm, delayed
-from emghand.simulate.use import calibration, free_use
+from emghand.simulate.use import Course, calibration, free_use
 from emghand.storage.models import Model
 from emghand.storage.recording import PeriodKind, Source, Stream
 from emghand.training import Dataset, TrainSettings, train
@@ -59,11 +59,18 @@ class Person:
     def use(self, model, seconds, run=0, drift=None) -> tuple[Window, np.ndarray]:
         """Free use decoded by a model, and what the person meant at each tick."""
         rng = np.random.default_rng([self.seed, 50, run])
-        course = free_use(rng, self.arm.n_dofs, RATE, seconds)
+        course = _after_rest(free_use(rng, self.arm.n_dofs, RATE, seconds), 60)
         Z = self.arm.features(course, rng, drift)
         x_hat = model.decoder.predict(model.normaliser.apply(Z))
         good = np.ones(len(Z), dtype=bool)
         return Window(Z, x_hat, np.arange(len(Z)), good, RATE), delayed(course.x, DELAY)
+
+
+def _after_rest(course, ticks):
+    before = np.zeros(ticks, dtype=np.int64)
+    x = np.concatenate([np.zeros((ticks, course.x.shape[1])), course.x])
+    trial = np.concatenate([before, course.trial])
+    return Course(x, x, trial, np.concatenate([before - 1, course.repetition]))
 
 
 def make_person(seed=1, n_dofs=3, n_electrodes=8) -> Person:
