@@ -9,13 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from emghand.adapt.rules import RULES, LabelledWindow, make_rule
+from emghand.adapt.companion import companion_of, companion_path, save_companion
+from emghand.adapt.memory import MemorySettings, ReplayMemory
+from emghand.adapt.rules import RULES, LabelledWindow, RelabelRule, RelabelSettings, make_rule
 from emghand.adapt.rules.labels import minimum_jerk, movement_labels, prompt_labels
 from emghand.adapt.window import Window
 from emghand.decoders import KalmanDecoder, RidgeDecoder
 from emghand.decoders.parts import kalman_model
 from emghand.errors import UserError
 from emghand.simulate.drift import Drift
+from emghand.storage.models import save_model
 from emghand.training import shifted
 from emghand.training.dataset import Dataset
 
@@ -49,7 +52,8 @@ def known_segments(x, ticks):
 
 @pytest.fixture(scope="module")
 def models(person):
-    return {kind: person.model(kind) for kind in KINDS}
+    standard = person.model("kalman", params={"gain": "standard"})
+    return {kind: person.model(kind) for kind in KINDS} | {"standard": standard}
 
 
 @pytest.fixture(scope="module")
@@ -423,17 +427,18 @@ def test_training_on_its_own_output_leaves_a_perfect_decoder_where_it_is(person,
         ("kalman", {"gain": "standard"}, {"moving_dofs_only": True}, "steady gain"),
     ],
 )
-@pytest.mark.parametrize("name", list(RULES))
-def test_decoders_that_a_rule_cannot_adapt_are_refused(person, name, kind, params, values, match):
-    with pytest.raises(UserError, match=match):
-        rule(name, person.model(kind, params=params), person, **values)
+def test_decoders_that_a_rule_cannot_adapt_are_refused(person, kind, params, values, match):
+    model = person.model(kind, params=params)
+    for name in RULES:
+        with pytest.raises(UserError, match=match):
+            rule(name, model, person, **values)
 
 
 @pytest.mark.parametrize("name", [n for n in RULES if n != "gradient"])
 def test_a_kalman_filter_with_the_standard_gain_adapts_as_the_steady_one(
     person, models, drifted, name
 ):
-    model = person.model("kalman", params={"gain": "standard"})
+    model = models["standard"]
     window, truth = drifted(model)
     known = LabelledWindow(**vars(window), x_d=truth)
     found = rule(name, model, person, truth).propose(known).model
@@ -444,10 +449,10 @@ def test_a_kalman_filter_with_the_standard_gain_adapts_as_the_steady_one(
 
 
 @pytest.mark.parametrize("name", list(RULES))
-def test_delays_and_encoders_of_the_model_stay(person, drifted, name):
+def test_delays_and_encoders_of_the_model_stay(person, models, drifted, name):
     model = person.model("ridge", delays=(3, 6), encoder="linear", encoder_size=6)
     rng = np.random.default_rng(1)
-    window, truth = drifted(person.model("ridge"), 60.0)
+    window, truth = drifted(models["ridge"], 60.0)
     x_hat = truth + 0.1 * rng.standard_normal(truth.shape)
     known = LabelledWindow(window.Z, x_hat, window.ticks, window.good, window.tick_rate, truth)
     found = rule(name, model, person, truth).propose(known).model
@@ -463,3 +468,94 @@ def test_unknown_rules_and_settings_are_refused(person, models):
     with pytest.raises(UserError, match="unknown setting"):
         make_rule("rls", models["ridge"], person.dataset, {"beta": 0.5})
     assert isinstance(person.dataset, Dataset)
+
+
+@pytest.mark.parametrize("name", CHAINED)
+def test_what_is_not_more_plausible_is_refused_with_both_scores_and_the_rule_is_as_before(
+    person, models, drifted, name
+):
+    model = models["ridge"]
+    window, truth = drifted(model, 60.0)
+    known = LabelledWindow(**vars(window), x_d=truth)
+    scores = iter([1.0, 1.05, 1.0, float("nan"), 1.0, 1.2])
+    learner = make_rule(
+        name,
+        model,
+        person.dataset,
+        {"labels": "prompts"},
+        score=lambda _model, _window: next(scores),
+        margin=0.1,
+    )
+    found = learner.propose(known)
+    assert found.model is None
+    assert found.cause == "not more plausible than the calibration"
+    assert [s.plausibility for s in found.scores] == [1.0, 1.05]
+    assert learner.propose(known).model is None, "no number is no improvement"
+    fresh = make_rule(name, model, person.dataset, {"labels": "prompts"}).propose(known)
+    assert bits(learner.propose(known).model) == bits(fresh.model)
+
+
+def test_a_rule_with_a_memory_learns_from_what_left_the_window_and_undo_erases_it(
+    person, models, drifted
+):
+    model = models["ridge"]
+    window, truth = drifted(model)
+    settings = RelabelSettings()
+    memory = ReplayMemory(MemorySettings(), model.n_features, len(model.dofs))
+    middle = resting(truth, 3600)
+    first, second = part(window, 0, middle), part(window, middle, len(window))
+
+    def segmenter(seen):
+        rows = np.isin(window.ticks, seen.ticks)
+        return known_segments(truth[rows], window.ticks[rows])
+
+    learner = RelabelRule(model, person.dataset, settings, segmenter=segmenter, memory=memory)
+    alone = RelabelRule(model, person.dataset, settings, segmenter=segmenter)
+    a = learner.propose(first).model
+    assert bits(a) == bits(alone.propose(first).model)
+    assert len(memory) == len(first)
+    assert len(memory.ticks_by_cluster) > 6
+    assert learner.propose(first).model is None, "nothing new"
+    assert len(memory) == len(first), "and nothing twice"
+    b = learner.propose(second).model
+    assert len(memory) == len(window)
+    whole = alone.propose(window).model
+    np.testing.assert_allclose(b.decoder.coef_, whole.decoder.coef_, atol=1e-8)
+    learner.undo()
+    assert len(memory) == 0
+    assert bits(learner.propose(first).model) == bits(a)
+
+
+@pytest.mark.parametrize("name", ["relabel", "rls", "smooth_batch", "gradient"])
+def test_movements_that_the_detector_finds_are_enough_to_learn_from(person, models, drifted, name):
+    pytest.importorskip("emghand.adapt.detector")
+    model = models["ridge"]
+    window, truth = drifted(model, 240.0)
+    found = make_rule(name, model, person.dataset).propose(window)
+    assert found.model is not None, found.cause
+    assert mean_r2(found.model, window, truth) > mean_r2(model, window, truth) - 0.05
+
+
+def test_a_rule_is_made_from_the_files_of_a_model_once_it_has_a_reference(
+    person, models, drifted, tmp_path
+):
+    reference = pytest.importorskip("emghand.adapt.reference")
+    from emghand.adapt.rules.rls import for_model
+
+    model, uri = models["kalman"], tmp_path / "m.emgmodel"
+    save_model(model, uri)
+    with pytest.raises(UserError, match=r"m\.emgadapt: cannot be read"):
+        for_model(str(uri), 0.05)
+    companion = companion_of(model, person.dataset)
+    save_companion(companion, companion_path(uri))
+    with pytest.raises(UserError, match="has no reference of the user's own use"):
+        for_model(str(uri), 0.05)
+    own, _ = person.use(model, 300.0, run=7)
+    known = reference.learn_reference(own, own.Z).to_arrays()
+    whole = dataclasses.replace(companion, reference=known)
+    save_companion(whole, companion_path(uri), replace=True)
+    window, _ = drifted(model, 240.0)
+    found = for_model(str(uri), -100.0).propose(window)
+    assert found.model is not None, found.cause
+    assert np.isfinite([s.plausibility for s in found.scores]).all()
+    assert for_model(str(uri), 100.0).propose(window).model is None

@@ -66,6 +66,7 @@ def make_rule(
     *,
     segmenter: Segmenter = detected_segments,
     score: Score | None = None,
+    margin: float | None = None,
 ) -> LinearRule[Any]:
     """A rule by name.
 
@@ -77,7 +78,7 @@ def make_rule(
         The calibration, and what it was fitted to.
     values : mapping, optional
         Settings that are not to have their defaults.
-    segmenter, score : callable, optional
+    segmenter, score, margin : optional
         See `LinearRule`.
 
     Raises
@@ -89,4 +90,4 @@ def make_rule(
     if kind is None:
         raise UserError(f"rule {name!r}: unknown, choose from: {', '.join(RULES)}")
     settings = from_mapping(kind.settings, values or {})
-    return kind.rule(model, dataset, settings, segmenter=segmenter, score=score)
+    return kind.rule(model, dataset, settings, segmenter=segmenter, score=score, margin=margin)

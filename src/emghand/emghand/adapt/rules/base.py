@@ -105,7 +105,10 @@ class LinearRule(ABC, Generic[S]):
     segmenter : callable
         Movements and plateaus of a window; by default those of the detector.
     score : callable, optional
-        How plausible a model's output is during a window; reported, not decided by.
+        How plausible a model's output is during a window; reported with the proposal.
+    margin : float, optional
+        A model whose score is not better than that of the calibration by more than this is
+        refused; None: the score decides nothing.
 
     Attributes
     ----------
@@ -129,10 +132,11 @@ class LinearRule(ABC, Generic[S]):
         *,
         segmenter: Segmenter = detected_segments,
         score: Score | None = None,
+        margin: float | None = None,
     ) -> None:
         self.model = model
         self.settings = settings
-        self._segmenter, self._score = segmenter, score
+        self._segmenter, self._score, self._margin = segmenter, score, margin
         with threadpool_limits(1):
             self.linear: Linear = linear_of(self.name, model, dataset)
         decoder = model.decoder
@@ -212,12 +216,12 @@ class LinearRule(ABC, Generic[S]):
             decoder = with_rows(decoder, before, self.linear.rows, changed)
         check_stable(decoder)
         adapted = self._model(decoder)
-        scores: tuple[CandidateScore, ...] = ()
-        if self._score is not None:
-            scores = (
-                CandidateScore("calibration", self._score(self.model, window)),
-                CandidateScore(self.name, self._score(adapted, window)),
-            )
+        scores = self._scores(adapted, window)
+        if scores and self._margin is not None:
+            calibration, proposed = (s.plausibility for s in scores)
+            # NaN, as of a window without a hold, is no improvement.
+            if not proposed > calibration + self._margin:
+                return self._refused("not more plausible than the calibration", scores)
         go_on()
         self._decoder, self._seen = decoder, int(batch.ticks[-1])
         names = [d.name for d, m in zip(self.model.dofs, moved, strict=True) if m]
@@ -250,9 +254,17 @@ class LinearRule(ABC, Generic[S]):
         scores = {"adapted": {"rule": self.name, "from": self.model.model_id}}
         return replace(self.model, decoder=decoder, scores=scores, stored=("", ""))
 
-    def _refused(self, cause: str) -> Proposal:
+    def _scores(self, adapted: Model, window: Window) -> tuple[CandidateScore, ...]:
+        if self._score is None:
+            return ()
+        return (
+            CandidateScore("calibration", self._score(self.model, window)),
+            CandidateScore(self.name, self._score(adapted, window)),
+        )
+
+    def _refused(self, cause: str, scores: tuple[CandidateScore, ...] = ()) -> Proposal:
         nothing = Changes.none(self.model.n_features)
-        return Proposal(None, cause, self.name, "", (), nothing)
+        return Proposal(None, cause, self.name, "", scores, nothing)
 
 
 def no_state() -> None:
