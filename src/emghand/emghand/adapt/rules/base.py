@@ -158,7 +158,8 @@ class LinearRule(ABC, Generic[S]):
         The same windows give the same bits, whatever the number of threads. What cannot be learned
         from is refused, with the reason; the rule is then as before.
         """
-        with threadpool_limits(1):
+        # What overflows is not finite, and found below.
+        with threadpool_limits(1), np.errstate(over="ignore", invalid="ignore"):
             try:
                 return self._propose(window)
             except UserError as error:
@@ -194,21 +195,22 @@ class LinearRule(ABC, Generic[S]):
                 f"the model {expected[0]} and {expected[1]}"
             )
         labelled = self._labels(window)
-        if self._only_new() and self._seen is not None and len(window):
-            # Ticks that begin anew are those of another run.
-            if window.ticks[-1] < self._seen:
-                self._seen = None
-            else:
-                labelled = labelled.where(window.ticks[labelled.rows] > self._seen)
+        # Ticks that begin anew are those of another run: none of them was seen.
+        if (
+            self._only_new()
+            and self._seen is not None
+            and self._seen <= window.ticks.max(initial=-1)
+        ):
+            labelled = labelled.where(window.ticks[labelled.rows] > self._seen)
         seconds = len(labelled) / window.tick_rate
         if seconds < self.settings.least_s:
             raise UserError(
                 f"only {seconds:.1f} s of labelled use, {self.settings.least_s:g} s are needed"
             )
         moved = labelled.moved
-        changed = moved if self.settings.moving_dofs_only else np.ones_like(moved)
-        if not changed.any():
+        if not moved.any():
             raise UserError("no DOF moved in what was seen")
+        changed = moved if self.settings.moving_dofs_only else np.ones_like(moved)
         batch = self._batch(window, labelled)
         decoder, go_on = self._learn(batch, changed)
         if not changed.all():

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.adapt.window import Window
+from emghand.decoders.base import LARGEST
 from emghand.errors import UserError
 
 if TYPE_CHECKING:
@@ -178,8 +179,8 @@ def prompt_labels(window: Window, lag_s: float) -> Labelled:
 
 
 def usable(window: Window) -> Bools:
-    """Ticks to learn from whose values are finite."""
-    finite = np.isfinite(window.Z).all(axis=1) & np.isfinite(window.x_hat).all(axis=1)
+    """Ticks to learn from whose values are finite, and not beyond what decoders take."""
+    finite = (np.abs(window.Z) < LARGEST).all(axis=1) & np.isfinite(window.x_hat).all(axis=1)
     return np.asarray(window.good & finite)
 
 
