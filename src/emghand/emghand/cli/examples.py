@@ -13,6 +13,8 @@ from emghand.errors import UserError
 if TYPE_CHECKING:
     from emghand.control.settings import OutputSettings
     from emghand.signal.settings import FeatureSettings
+    from emghand.storage.models import Model
+    from emghand.storage.recording import Recording
     from emghand.training import Dataset, TrainSettings
 
 
@@ -199,6 +201,64 @@ def read_examples(
     paths = find_recordings(targets, label)
     features = feature_settings(paths, config, changes)
     return join([dataset_from_recording(read_any(p), features) for p in paths])
+
+
+def read_until(path: Path, until: str) -> Recording:
+    """A recording up to a place such as ``70%`` or ``90s``, labels included.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read, or the place is none.
+    """
+    from emghand.storage.datasets import cut, read_any
+    from emghand.storage.recording import Series, recording_digest
+
+    recording = read_any(path)
+    blocks = cut(recording.blocks, recording.stream.rate, "0%", until)
+    if len(blocks) == len(recording.blocks) or not blocks:
+        return recording
+    end = recording.blocks[len(blocks)].stamp_ns
+    x_d, periods = recording.x_d, [p for p in recording.periods if p.stamp_ns < end]
+    if x_d is not None:
+        kept = x_d.stamps_ns < end
+        x_d = Series(x_d.names, x_d.stamps_ns[kept], x_d.values[kept])
+    digest = recording_digest(recording.stream, blocks, x_d, periods)
+    return dataclasses.replace(recording, blocks=blocks, x_d=x_d, periods=periods, digest=digest)
+
+
+def training_examples(
+    model: Model, targets: Sequence[str], label: str, until: str, action_map: str | None
+) -> Dataset:
+    """Examples of the very recordings that a model was trained on, in the order of its training.
+
+    Raises
+    ------
+    UserError
+        When a recording is another one, or one is missing.
+    """
+    from emghand.actions import load_action_map
+    from emghand.training import dataset_from_recording, join
+
+    listed = model.scores.get("recordings")
+    wanted = listed if isinstance(listed, list) and listed else [model.training_hash]
+    found = {}
+    for path in find_recordings(targets, label):
+        recording = read_until(path, until)
+        if recording.digest not in wanted:
+            raise UserError(
+                f"{path}: the model was not trained on this recording, or not on all of it (see "
+                "--until)"
+            )
+        found[recording.digest] = dataset_from_recording(recording, model.features)
+    missing = [digest for digest in wanted if digest not in found]
+    if missing:
+        raise UserError(
+            f"the model was trained on {len(wanted)} recordings, {len(missing)} of them are not "
+            f"named here (SHA-256 {str(missing[0])[:12]}...)"
+        )
+    dataset = join([found[digest] for digest in wanted])
+    return dataset if action_map is None else load_action_map(action_map).apply(dataset)
 
 
 def _node_parameters(path: Path) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Model files: a zip of ``model.json`` and ``arrays/*.npy``, safe to load from anyone.
 
-Only stored (not compressed) members with expected names are read, only plain float64 arrays are
-accepted, and every length is compared with what is there before memory is taken. Nothing in a file
-is executed: decoders come from the registry by kind, settings are checked like typed ones.
+The reader is that of `emghand.storage.archive`. Nothing in a file is executed: decoders come from
+the registry by kind, settings are checked like typed ones.
 """
 
 from __future__ import annotations
@@ -10,11 +9,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import math
-import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,26 +27,20 @@ from emghand.decoders.registry import decoder_class
 from emghand.dofs import Dof, dof_names
 from emghand.encoders import Encoder, encoder_class
 from emghand.errors import UserError
-from emghand.settings import SettingsError, from_mapping, to_json
+from emghand.settings import from_mapping, to_json
 from emghand.signal.settings import FeatureSettings
+from emghand.storage.archive import ArchiveFormat, pack, read
 from emghand.storage.files import write_file
 
 EXTENSION = ".emgmodel"
-FORMAT = "emghand model"
 VERSION = 2
 """2 added the encoder; a file of version 1 has none."""
 MAX_BYTES = 256 * 2**20
-MAX_JSON_BYTES = 8 * 2**20
-MAX_MEMBERS = 64
-_MEMBER = re.compile(r"arrays/[a-z0-9_.]{1,80}\.npy")
-_HEADER = re.compile(
-    rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \((\d{1,9},|\d{1,9}, \d{1,9})\), \} *\n"
-)
+FORMAT = ArchiveFormat("model", VERSION, MAX_BYTES)
 _SETTINGS = {
     *("kind", "params", "dofs", "features", "n_channels", "rate", "channel_names", "unit"),
     *("output", "lag_s", "encoder"),
 }
-_DATE = (1980, 1, 1, 0, 0, 0)
 
 Floats = NDArray[np.float64]
 
@@ -177,8 +167,6 @@ def save_model(model: Model, path: str | Path, *, replace: bool = False) -> None
         plain values.
     """
     document = {
-        "format": FORMAT,
-        "version": VERSION,
         "model_id": model.model_id,
         "settings": json.loads(model._settings_text()),
         "training_hash": model.training_hash,
@@ -187,19 +175,10 @@ def save_model(model: Model, path: str | Path, *, replace: bool = False) -> None
         "code_version": model.code_version,
     }
     try:
-        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"model {path}: scores must be plain, finite values: {error}") from error
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo("model.json", _DATE), text)
-        for name, value in sorted(_arrays(model).items()):
-            member = io.BytesIO()
-            np.lib.format.write_array(
-                member, np.ascontiguousarray(value, dtype="<f8"), (1, 0), allow_pickle=False
-            )
-            archive.writestr(zipfile.ZipInfo(f"arrays/{name}.npy", _DATE), member.getvalue())
-    write_file(path, buffer.getvalue(), replace=replace)
+        content = pack(FORMAT, document, _arrays(model))
+    except UserError as error:
+        raise UserError(f"model {path}: {error}") from error
+    write_file(path, content, replace=replace)
 
 
 def load_model(path: str | Path) -> Model:
@@ -210,20 +189,13 @@ def load_model(path: str | Path) -> Model:
     UserError
         When the file cannot be read, is damaged, is not a model, or is of a newer version.
     """
-    path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"larger than {MAX_BYTES >> 20} MiB")
-        document, arrays = _read_members(path.read_bytes())
-        model = _build(document, arrays)
-    except OSError as error:
-        raise UserError(f"model {path}: cannot be read: {error.strerror or error}") from error
-    except MemoryError as error:
-        raise UserError(f"model {path}: does not fit into the memory of this machine") from error
-    except UserError as error:
-        raise UserError(f"model {path}: {error}") from error
+    return read(FORMAT, path, _checked)
+
+
+def _checked(document: dict[str, Any], arrays: dict[str, Floats]) -> Model:
+    model = _build(document, arrays)
     if document.get("model_id") != model.model_id:
-        raise UserError(f"model {path}: damaged: its content does not match its model_id")
+        raise UserError("damaged: its content does not match its model_id")
     return model
 
 
@@ -257,74 +229,6 @@ def _arrays(model: Model) -> dict[str, Floats]:
     }
 
 
-def _read_members(data: bytes) -> tuple[dict[str, Any], dict[str, Floats]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = archive.infolist()
-            names = [i.filename for i in infos]
-            if len(infos) > MAX_MEMBERS or len(set(names)) != len(names):
-                raise UserError("not a model file: too many members, or two of the same name")
-            if "model.json" not in names:
-                raise UserError("not a model file: it has no model.json")
-            for info in infos:
-                if info.filename != "model.json" and not _MEMBER.fullmatch(info.filename):
-                    raise UserError(f"not a model file: unexpected member {info.filename[:80]!r}")
-                if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-                    raise UserError("not a model file: members must be neither packed nor locked")
-                if info.compress_size != info.file_size:
-                    raise UserError("damaged: a member states two sizes")
-            if sum(i.file_size for i in infos) > len(data):
-                raise UserError("damaged: members are larger than the file")
-            if archive.getinfo("model.json").file_size > MAX_JSON_BYTES:
-                raise UserError("not a model file: model.json is too large")
-            members = {name: archive.read(name) for name in names}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError("damaged or not a model file") from error
-    except (ValueError, OverflowError, KeyError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError("damaged or not a model file") from error
-    document = _read_json(members.pop("model.json"))
-    return document, {
-        name.removeprefix("arrays/").removesuffix(".npy"): _read_array(name, content)
-        for name, content in members.items()
-    }
-
-
-def _read_json(data: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(data.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise UserError("damaged: model.json is not valid JSON") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise UserError("not a model file")
-    version = document.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise UserError("damaged: it states no version")
-    if version > VERSION:
-        raise UserError(
-            f"written by a newer emghand (format {version}, this one reads up to {VERSION}); update"
-        )
-    return document
-
-
-def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _read_array(name: str, data: bytes) -> Floats:
-    """The one form of array that `save_model` writes; read without numpy's parser, which is lax."""
-    length = int.from_bytes(data[8:10], "little")
-    start = 10 + length
-    found = _HEADER.fullmatch(data[10:start])
-    if data[:8] != b"\x93NUMPY\x01\x00" or len(data) < start or found is None:
-        raise UserError(f"{name}: must be a plain float64 vector or matrix")
-    shape = tuple(int(n) for n in found[1].split(b",") if n.strip())
-    if math.prod(shape) * 8 != len(data) - start:
-        raise UserError(f"{name}: its length does not match its shape")
-    return np.frombuffer(data, dtype="<f8", offset=start).reshape(shape).astype(np.float64)
-
-
 def _build(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Model:
     parts: dict[str, dict[str, Floats]] = {"decoder": {}, "normaliser": {}, "encoder": {}}
     for name, value in arrays.items():
@@ -332,43 +236,34 @@ def _build(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Model:
         if part not in parts:
             raise UserError(f"unexpected array {name}")
         parts[part][key] = value
-    try:
-        settings = document["settings"]
-        unknown = set(settings) - _SETTINGS
-        if unknown:
-            raise UserError(f"damaged: unknown setting {min(unknown)[:80]!r}")
-        decoder = decoder_class(str(settings["kind"])).from_arrays(
-            dict(settings["params"]), parts["decoder"]
-        )
-        model = Model(
-            decoder=decoder,
-            normaliser=Normaliser.from_arrays(parts["normaliser"]),
-            dofs=tuple(
-                Dof(str(d["name"]), float(d["low"]), float(d["high"])) for d in settings["dofs"]
-            ),
-            features=from_mapping(FeatureSettings, settings["features"]),
-            n_channels=int(settings["n_channels"]),
-            rate=float(settings["rate"]),
-            channel_names=tuple(str(n) for n in settings["channel_names"]),
-            unit=str(settings["unit"]),
-            output=from_mapping(OutputSettings, settings["output"]),
-            lag_s=float(settings["lag_s"]),
-            training_hash=str(document["training_hash"]),
-            scores=dict(document["scores"]),
-            created=str(document["created"]),
-            code_version=str(document["code_version"]),
-            encoder=_encoder(document, parts["encoder"]),
-        )
-        stored = (to_json(_settings(model)), to_json(settings))
-        return dataclasses.replace(model, stored=stored)
-    except SettingsError as error:
-        raise UserError(f"its settings do not fit this version: {error}") from error
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise UserError(f"damaged: model.json is incomplete or malformed ({error})") from error
-    except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"damaged: {error}") from error
+    settings = document["settings"]
+    unknown = set(settings) - _SETTINGS
+    if unknown:
+        raise UserError(f"damaged: unknown setting {min(unknown)[:80]!r}")
+    decoder = decoder_class(str(settings["kind"])).from_arrays(
+        dict(settings["params"]), parts["decoder"]
+    )
+    model = Model(
+        decoder=decoder,
+        normaliser=Normaliser.from_arrays(parts["normaliser"]),
+        dofs=tuple(
+            Dof(str(d["name"]), float(d["low"]), float(d["high"])) for d in settings["dofs"]
+        ),
+        features=from_mapping(FeatureSettings, settings["features"]),
+        n_channels=int(settings["n_channels"]),
+        rate=float(settings["rate"]),
+        channel_names=tuple(str(n) for n in settings["channel_names"]),
+        unit=str(settings["unit"]),
+        output=from_mapping(OutputSettings, settings["output"]),
+        lag_s=float(settings["lag_s"]),
+        training_hash=str(document["training_hash"]),
+        scores=dict(document["scores"]),
+        created=str(document["created"]),
+        code_version=str(document["code_version"]),
+        encoder=_encoder(document, parts["encoder"]),
+    )
+    stored = (to_json(_settings(model)), to_json(settings))
+    return dataclasses.replace(model, stored=stored)
 
 
 def _encoder(document: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Encoder | None:

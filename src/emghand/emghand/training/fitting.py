@@ -201,9 +201,7 @@ def _fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None) -
             "repetition that is discarded"
         )
     lag_s = find_lag(dataset, settings.max_lag_s) if settings.max_lag_s > 0.0 else 0.0
-    rest = (dataset.period[use] == PeriodKind.REST) & ~dataset.X[use].any(axis=1)
-    moving = np.asarray(dataset.X[use].any(axis=1))
-    normaliser = Normaliser.fit(dataset.Z[use], rest, settings.baseline, settings.scale, moving)
+    normaliser = fit_normaliser(dataset, settings)
     X = shifted(dataset, lag_s)
     if settings.trial_lag_s > 0.0:
         trials = align_trials(dataset, normaliser.apply(dataset.Z), lag_s, settings.trial_lag_s)
@@ -226,6 +224,20 @@ def _fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None) -
         use=use,
     )
     return Fitted(decoder, normaliser, lag_s, encoder, searched)
+
+
+def fit_normaliser(dataset: Dataset, settings: TrainSettings) -> Normaliser:
+    """Statistics of all features in the rows in use; which features are used is not decided here.
+
+    Raises
+    ------
+    UserError
+        When no row is in use, or it lacks the rest or the movement that the settings ask for.
+    """
+    use = dataset.use
+    moving = np.asarray(dataset.X[use].any(axis=1))
+    rest = (dataset.period[use] == PeriodKind.REST) & ~moving
+    return Normaliser.fit(dataset.Z[use], rest, settings.baseline, settings.scale, moving)
 
 
 def _encoded(encoder: Encoder | None, Z: Floats) -> Floats:

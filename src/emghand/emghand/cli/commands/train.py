@@ -29,7 +29,6 @@ from emghand.errors import UserError
 if TYPE_CHECKING:
     from emghand.evaluate.crossval import CrossValidation
     from emghand.storage.models import Model
-    from emghand.storage.recording import Recording
     from emghand.storage.sessions import Session
     from emghand.training import TrainSettings
 
@@ -171,19 +170,19 @@ def _learn(
     import math
 
     from emghand.actions import load_action_map
-    from emghand.cli.examples import feature_settings
+    from emghand.cli.examples import feature_settings, read_until
     from emghand.evaluate.crossval import leave_one_repetition_out
     from emghand.training import dataset_from_recording, fit, join, train, unlabelled_features
     from emghand.training.tune_output import tune_output
 
     features = feature_settings(paths, args.feature_config, args.set)
-    dataset = join([dataset_from_recording(_recording(p, until), features) for p in paths])
+    dataset = join([dataset_from_recording(read_until(p, until), features) for p in paths])
     action_map = load_action_map(args.actions) if args.actions else None
     if action_map is not None:
         dataset = action_map.apply(dataset)
     unlabelled = None
     if args.encoder_data:
-        more = [_recording(Path(p), "100%") for p in args.encoder_data]
+        more = [read_until(Path(p), "100%") for p in args.encoder_data]
         unlabelled = unlabelled_features(more, dataset)
     validation = leave_one_repetition_out(
         dataset, lambda part: fit(part, settings, unlabelled), settings.longest_lag_s
@@ -211,26 +210,6 @@ def _keep(session: Session, path: Path, text: str) -> None:
     write_file(report, text.encode())
     session.add_file(report.resolve())
     session.add_file(path.resolve())
-
-
-def _recording(path: Path, until: str) -> Recording:
-    """A recording up to a place, labels included."""
-    import dataclasses
-
-    from emghand.storage.datasets import cut, read_any
-    from emghand.storage.recording import Series, recording_digest
-
-    recording = read_any(path)
-    blocks = cut(recording.blocks, recording.stream.rate, "0%", until)
-    if len(blocks) == len(recording.blocks) or not blocks:
-        return recording
-    end = recording.blocks[len(blocks)].stamp_ns
-    x_d, periods = recording.x_d, [p for p in recording.periods if p.stamp_ns < end]
-    if x_d is not None:
-        kept = x_d.stamps_ns < end
-        x_d = Series(x_d.names, x_d.stamps_ns[kept], x_d.values[kept])
-    digest = recording_digest(recording.stream, blocks, x_d, periods)
-    return dataclasses.replace(recording, blocks=blocks, x_d=x_d, periods=periods, digest=digest)
 
 
 def _bags(session: Session, names: Sequence[str]) -> list[Path]:
