@@ -36,6 +36,8 @@ from emghand.signal.settings import FeatureSettings
 from emghand.storage.files import write_file
 
 EXTENSION = ".emgmodel"
+ADAPTED = "adapted"
+"""Folder beside a calibration model for the models that adaptation made of it."""
 FORMAT = "emghand model"
 VERSION = 2
 """2 added the encoder; a file of version 1 has none."""
