@@ -2,78 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from emghand.adapt.proposal import CandidateScore, Changes, MakeRule, Proposal
+from emghand.adapt.messages import Outcome, Setup
+from emghand.adapt.proposal import Proposal
 from emghand.adapt.recent import Block, RecentUse
 from emghand.control.decoder_pipeline import DecoderPipeline
 from emghand.errors import UserError
 from emghand.storage.models import EXTENSION, Model, load_model, save_model
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a learner needs to know.
-
-    Parameters
-    ----------
-    make_rule : callable
-    tick_rate : float
-        [Hz]
-    update_s, window_s : float
-        See `emghand.adapt.settings.AdaptationSettings`.
-    folder : str
-        Where adapted models are written; made when it is not there.
-    stem : str
-        Start of their names.
-    """
-
-    make_rule: MakeRule
-    tick_rate: float
-    update_s: float
-    window_s: float
-    folder: str
-    stem: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A `Proposal` without the model itself, and where its model was written.
-
-    Parameters
-    ----------
-    uri, model_id : str
-        Of the model proposed; empty: refused.
-    """
-
-    cause: str
-    rule: str
-    chosen: str
-    scores: tuple[CandidateScore, ...]
-    changes: Changes
-    uri: str = ""
-    model_id: str = ""
-
-    @property
-    def score_before(self) -> float:
-        """Plausibility of the first candidate; NaN when there is none."""
-        return self.scores[0].plausibility if self.scores else np.nan
-
-    @property
-    def score_after(self) -> float:
-        """Plausibility of the chosen candidate; NaN when there is none."""
-        found = [s.plausibility for s in self.scores if s.name == self.chosen]
-        return found[-1] if found else np.nan
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why there is no outcome."""
-
-    cause: str
 
 
 class Learner:
@@ -120,12 +58,15 @@ class Learner:
         counts = self._since + np.cumsum(block.good)
         due = np.flatnonzero(block.good & (counts % every == 0)) + 1
         self._since = int(counts[-1]) % every
-        outcomes, begin = [], 0
-        for end in due:
-            self._use.push(block[begin:end])
-            begin = end
-            outcomes.append(self._ask())
-        self._use.push(block[begin:])
+        begin = 0
+        outcomes: list[Outcome] = []
+        try:
+            for end in due.tolist():
+                self._use.push(block[begin:end])
+                begin = end
+                outcomes.append(self._ask())
+        finally:
+            self._use.push(block[begin:])
         return outcomes
 
     @staticmethod

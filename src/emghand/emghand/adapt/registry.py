@@ -14,7 +14,7 @@ COMPANION = ".emgadapt"
 """Extension of the file beside a model that holds its calibration and the user's reference."""
 
 MODES = {
-    "recipe": "emghand.adapt.adapter",
+    "template": "emghand.adapt.adapter",
     "relabel": "emghand.adapt.rules.relabel",
     "rls": "emghand.adapt.rules.rls",
     "smooth_batch": "emghand.adapt.rules.smooth_batch",

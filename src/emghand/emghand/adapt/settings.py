@@ -17,7 +17,7 @@ class AdaptationSettings:
         "Adapt while the hand is used. Needs the companion file of the model, with the reference "
         "of the user's own use.",
     )
-    mode: str = setting("recipe", "Rule that proposes new decoders.", choices=tuple(MODES))
+    mode: str = setting("template", "Rule that proposes new decoders.", choices=tuple(MODES))
     update_s: float = setting(
         120.0, "Use between two proposals; pauses do not count.", unit="s", low=1.0, high=3600.0
     )
@@ -68,6 +68,13 @@ class AdaptationSettings:
     )
     memory_mb: float = setting(
         2048.0, "Most memory of the worker.", unit="MB", low=256.0, high=65536.0
+    )
+
+    wait: bool = setting(
+        False,
+        "Ask the rule within the tick instead of in a worker process: for files and tests, where "
+        "the same ticks shall give the same bits. Late ticks are the price.",
+        live=False,
     )
 
     def __post_init__(self) -> None:
