@@ -7,6 +7,7 @@ never ticks.
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import signal
@@ -33,6 +34,8 @@ Floats = NDArray[np.float64]
 BLOCK_TICKS = 32
 QUEUE_S = 120.0
 """How much use may wait for a worker that is busy with a proposal [s]."""
+START_S = 60.0
+"""Longest time for the worker to start and to make its rule [s]."""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 POLL_S = 0.1
@@ -149,7 +152,7 @@ class WorkerProcess:
         self._changed = threading.Event()
         self._closing = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
-        self._busy_since: float | None = None
+        self._deadline = math.inf
         self._hung = False
         self._block: Block | None = None
         self._filled = 0
@@ -178,8 +181,8 @@ class WorkerProcess:
 
     def poll(self) -> list[Result]:
         """See `Worker`; also ends a worker that hangs."""
-        since, process = self._busy_since, self._process
-        if since is not None and time.monotonic() - since > self._limit_s and process is not None:
+        process = self._process
+        if process is not None and time.monotonic() > self._deadline:
             self._hung = True
             process.kill()
         results = []
@@ -251,15 +254,15 @@ class WorkerProcess:
             process.kill()
             return self._epitaph(process.wait())
         finally:
-            self._busy_since = None
+            self._deadline = math.inf
             self.pid = 0
             process.kill()
             process.wait()
 
     def _talk(self, connection: Connection) -> str:
         """Send what comes until this side closes; why the worker is of no use, if it is not."""
-        self._ask(connection, Limits(self._memory_mb))
-        failure = self._ask(connection, self._setup)
+        self._ask(connection, Limits(self._memory_mb), START_S)
+        failure = self._ask(connection, self._setup, START_S)
         if failure is not None:
             return f"the worker cannot work: {failure.cause}"
         while not self._closing.is_set():
@@ -272,23 +275,23 @@ class WorkerProcess:
                 self._changed.clear()
                 messages.insert(0, self._setup)
             for message in messages:
-                failure = self._ask(connection, message)
+                failure = self._ask(connection, message, self._limit_s)
                 if failure is not None:
                     self._results.put(failure)
         return ""
 
-    def _ask(self, connection: Connection, message: object) -> Failure | None:
-        self._busy_since = time.monotonic()
+    def _ask(self, connection: Connection, message: object, limit_s: float) -> Failure | None:
+        self._deadline = time.monotonic() + limit_s
         connection.send(message)
         answer: Answer = connection.recv()
-        self._busy_since = None
+        self._deadline = math.inf
         for outcome in answer.outcomes:
             self._results.put(_read(outcome))
         return answer.failure
 
     def _epitaph(self, status: int) -> str:
         if self._hung:
-            return f"the worker did not answer within {self._limit_s:g} s and was ended"
+            return "the worker did not answer in time and was ended"
         if status < 0:
             return f"the worker was killed ({signal.Signals(-status).name})"
         return f"the worker ended by itself (status {status})"
