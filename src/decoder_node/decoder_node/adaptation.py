@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,16 +91,14 @@ class LiveAdaptation:
         if self._adaptation is not None:
             if late:
                 self.look_around()
-            self._adaptation.after_tick(z, tick, decoded)
+            self._guarded(lambda adaptation: adaptation.after_tick(z, tick, decoded))
 
     def look_around(self) -> None:
         """Pause or go on, as the surroundings are now."""
         if self._adaptation is None:
             return
         cause = self._surroundings.hold(self._settings.need_hand)
-        if not self._node.active:
-            cause = "the decoder is not active"
-        elif time.monotonic() - self._heard > SILENCE_S:
+        if not self._node.active or time.monotonic() - self._heard > SILENCE_S:
             cause = "no features come"
         self._adaptation.hold(cause)
 
@@ -112,6 +111,17 @@ class LiveAdaptation:
         if adaptation.waiting:
             state += ", a model waits for rest"
         return {"adaptation": state, "adaptation_dropped": adaptation.worker.dropped}
+
+    def _guarded(self, step: Callable[[Adaptation], None]) -> None:
+        """Whatever is wrong with adaptation, the decoder goes on without it."""
+        assert self._adaptation is not None
+        try:
+            step(self._adaptation)
+        except Exception as error:
+            traceback.print_exc()
+            self._adaptation.stop()
+            self._off = f"it failed: {error!r}"
+            self._publish(Notice("failed", self._adaptation.tick, f"adaptation is off: {error!r}"))
 
     def _start(self) -> None:
         """Adapt, if that is wanted and possible."""
@@ -181,7 +191,7 @@ class LiveAdaptation:
     def _poll(self) -> None:
         if self._adaptation is not None:
             self.look_around()
-            self._adaptation.poll()
+            self._guarded(lambda adaptation: adaptation.poll())
 
     def _publish(self, notice: Notice) -> None:
         message = AdaptationEvent(tick=notice.tick, kind=notice.kind, cause=notice.cause)
@@ -194,10 +204,11 @@ class LiveAdaptation:
             message.model_id = notice.model.model.model_id
             message.uri = notice.model.uri
         self._events.publish(message)
-        say = self._node.get_logger().info
+        text = f"adaptation {notice.kind}: {notice.cause}"
         if notice.kind == "failed":
-            say = self._node.get_logger().warning
-        say(f"adaptation {notice.kind}: {notice.cause}")
+            self._node.get_logger().warning(text)
+        else:
+            self._node.get_logger().info(text)
 
     def _tell(self, message: AdaptationEvent, outcome: Outcome) -> None:
         message.rule, message.chosen = outcome.rule, outcome.chosen
