@@ -1,5 +1,7 @@
 """decoder_node adapts at rest only, pauses, says everything, and can be put back."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import still_rule
@@ -11,6 +13,7 @@ from std_srvs.srv import Trigger
 from still_rule import QUIET, make_still, muscles
 
 import decoder_node.adaptation
+from emghand.adapt.live import Adaptation
 from emghand.pipeline import DecoderPipeline
 from emghand.storage.models import load_model
 from emghand_ros import qos
@@ -294,6 +297,22 @@ def test_a_worker_killed_in_the_middle_of_a_proposal_costs_no_tick(adapting):
     assert bench.events("/decoder/event", "missed") == []
 
 
+def test_whatever_is_wrong_with_adaptation_the_decoder_goes_on(adapting):
+    def fail(*_):
+        raise ZeroDivisionError("a mistake")
+
+    adapting.start()
+    adapting.play(1.0, 1.0)
+    adapting.patch.setattr(Adaptation, "after_tick", fail)
+    adapting.play(1.0, 1.0)
+    assert "a mistake" in adapting.wait_for("failed").cause
+    adapting.patch.undo()
+    adapting.play(1.0, 1.0)
+    assert len(adapting.bench.heard["/decoder/out_x_hat"]) == 3 * 62 - 18
+    values = adapting.bench.graph.call(adapting.node.diagnose)[2]
+    assert "a mistake" in values["adaptation"]
+
+
 def test_a_worker_process_proposes_and_the_model_takes_over(adapting):
     adapting.start(wait=False)
 
@@ -305,3 +324,23 @@ def test_a_worker_process_proposes_and_the_model_takes_over(adapting):
     worker = adapting.node._adaptation._adaptation.worker
     adapting.call_undo()
     wait_until(lambda: worker.pid == 0, "the end of the worker")
+
+
+@pytest.mark.skipif(find_spec("emghand.adapt.detector") is None, reason="there is no detector")
+def test_movements_and_plateaus_are_published_but_none_of_a_prompt(adapting):
+    adapting.start(enabled=False)
+    for scale in (QUIET, 1.0, QUIET, 1.0, QUIET):
+        adapting.play(2.0, scale)
+    wait_until(lambda: len(adapting.movements) >= 7, "movements and plateaus")
+    moves = [m for m in adapting.movements if m.kind == MovementEvent.MOVEMENT]
+    assert len(moves) == 4
+    for i, move in enumerate(moves):
+        assert abs(move.t0_tick - 125 * (i + 1)) < 20
+        assert list(move.dofs) == ["index_flex", "wrist_flex"] and any(move.moving)
+        assert abs(max(move.x_f) - (1.0, 0.0)[i % 2]) < 0.35
+    heard = len(adapting.movements)
+    adapting.session.publish(SessionState(period=SessionState.PROMPT))
+    wait_until(lambda: adapting.node._surroundings.prompt, "the prompt")
+    adapting.play(2.0, 1.0)
+    adapting.play(2.0, QUIET)
+    assert not [m for m in adapting.movements[heard:] if m.kind == MovementEvent.MOVEMENT]
