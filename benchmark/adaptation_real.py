@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from emghand.adapt.adapter import AdapterSettings, TemplateAdapter, frozen, reference_of
+from emghand.adapt.adapter import TemplateAdapter, frozen, reference_of
 from emghand.adapt.study import decoded
 from emghand.adapt.window import Window
 from emghand.dofs import Dof, dof_names
@@ -39,7 +39,6 @@ JHU_FEATURES = FeatureSettings(
     hop=2, window_hops=15, bandpass_low=0.0, bandpass_high=0.0, notch_hz=0.0
 )
 MYO_FEATURES = FeatureSettings(hop=10, window_hops=6, bandpass_low=20.0, bandpass_high=95.0)
-RING = AdapterSettings(rings=1)
 CYCLES = 6
 
 Parts = tuple[str, Dataset, Dataset, Dataset]
@@ -87,8 +86,8 @@ def try_parts(parts: Parts, kind: str) -> list[str]:
     name, calibration, seen, unseen = parts
     settings = TrainSettings(kind)
     model = train(calibration, settings)
-    reference = reference_of(model, window_of(model, calibration))
-    adapter = TemplateAdapter(model, calibration, settings, reference, RING)
+    reference = reference_of(model, window_of(model, calibration), rings=1)
+    adapter = TemplateAdapter(model, calibration, settings, reference)
     proposal = adapter.propose(window_of(model, seen))
     labelled = replace(seen, X=shifted(seen, model.lag_s))
     refitted = fit(labelled, frozen(settings, model))

@@ -1,5 +1,6 @@
 """The real nodes, recorded by the real recorder, repeated offline."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -10,15 +11,18 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
+import decoder_node.adaptation
 from bag_tools.recorder import BagRecorder
 from decoder_node.decoder_node import DecoderNode
 from decoder_node.feature_node import FeatureNode
+from emghand.adapt.proposal import CandidateScore, Changes, Proposal
 from emghand.decoders import RidgeDecoder
 from emghand.decoders.normaliser import Normaliser
 from emghand.dofs import parse_dofs
 from emghand.replay import check_bag
 from emghand.signal.settings import FeatureSettings
-from emghand.storage.models import Model, save_model
+from emghand.storage.bags import BagReader
+from emghand.storage.models import Model, load_model, save_model
 from emghand_ros import conversions, qos
 from emghand_ros.testing import Graph, wait_until
 
@@ -114,3 +118,58 @@ def test_what_the_nodes_did_live_is_repeated_to_the_bit(tmp_path):
     assert replay.x_hat.compared > 250
     assert len(replay.models) == 2
     assert replay.breaks == []
+
+
+class Turn:
+    """Proposes the calibration decoder with a gain that differs every time."""
+
+    name = "turn"
+
+    def __init__(self, uri):
+        self.model = load_model(uri)
+
+    def propose(self, window):
+        arrays = self.model.normaliser.to_arrays()
+        arrays["mean"] = arrays["mean"] + 0.1 * window.Z.mean(axis=0)
+        normaliser = Normaliser.from_arrays(arrays)
+        model = dataclasses.replace(self.model, normaliser=normaliser)
+        scores = (CandidateScore("turned", 0.0),)
+        return Proposal(model, "it turned", self.name, "turned", scores, Changes.none(len(NAMES)))
+
+
+def test_what_adaptation_did_live_is_repeated_to_the_bit(tmp_path, monkeypatch):
+    path = model_file(tmp_path, 1)
+    monkeypatch.setattr(
+        decoder_node.adaptation, "rule_for", lambda uri, mode, margin: lambda: Turn(uri)
+    )
+    given = {
+        "model": str(path), "adaptation.enabled": True, "adaptation.need_hand": False,
+        "adaptation.wait": True, "adaptation.update_s": 2.0, "adaptation.rest_zone": 1.0,
+        "adaptation.rest_s": 0.0, "output.gain_positive": [0.1], "output.gain_negative": [0.1],
+        "output_source": "parameters", "adaptation.folder": str(tmp_path / "elsewhere"),
+    }  # fmt: skip
+    with Graph() as graph:
+        source = graph.add(Source())
+        features = graph.add(FeatureNode())
+        decoder = graph.add(
+            DecoderNode(parameter_overrides=[Parameter(k, value=v) for k, v in given.items()])
+        )
+        recorder = graph.add(BagRecorder())
+        for node in (features, decoder, recorder):
+            assert graph.call(node.start), node.failure
+        recorder.start_recording(str(tmp_path / "bag"), ())
+        wait_until(lambda: source.raw.get_subscription_count() == 2, "everybody listens")
+        source.open("one")
+        source.frames(600, drop=(333,))
+        request(graph, source, Trigger, "/decoder_node/undo_adaptation")
+        source.frames(100)
+        wait_until(lambda: decoder._tick == 699, "the last tick is decoded")
+        time.sleep(0.2)
+        report = recorder.stop_recording()
+    assert report["lost"] == 0
+    with BagReader(tmp_path / "bag") as bag:
+        kinds = [bag.decode(m).kind for m in bag.messages(["/decoder/adaptation"])]
+    assert kinds.count("swapped") >= 3 and kinds.count("undone") == 1
+    replay = check_bag(tmp_path / "bag")
+    assert replay.passed, replay.to_json()
+    assert len(replay.models) >= 4

@@ -14,9 +14,13 @@ from emghand_interfaces.srv import LoadModel
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
+from decoder_node.adaptation import LiveAdaptation
 from decoder_node.journal import Journal
 from decoder_node.matching import FeatureSpace, check_match
+from decoder_node.movement import Movements
 from decoder_node.settings import DecoderNodeSettings
+from decoder_node.surroundings import Surroundings
+from emghand.adapt.live import RunningModel
 from emghand.control.settings import OutputSettings
 from emghand.dofs import dof_names
 from emghand.errors import UserError
@@ -89,6 +93,9 @@ class DecoderNode(EmghandNode):
         self._timings = self.create_publisher(TickTiming, "decoder/timing", qos.TICK)
         self._models = self.create_publisher(ModelInfo, "decoder/model", qos.LATCHED)
         self._journal = Journal(self, "decoder")
+        self._surroundings = Surroundings(self, lambda: self._adaptation.look_around())
+        self._adaptation = LiveAdaptation(self, self._adapt, self._surroundings)
+        self._movements = Movements(self)
         self.create_service(LoadModel, "~/load_model", self._on_load_model)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(Trigger, "~/snapshot", self._on_snapshot)
@@ -106,6 +113,7 @@ class DecoderNode(EmghandNode):
 
     def cleanup(self) -> None:
         """Forget the model."""
+        self._adaptation.forget()
         self._pipeline = None
         self._loaded = None
 
@@ -130,6 +138,18 @@ class DecoderNode(EmghandNode):
         if not self._fresh:
             self._announce(PipelineEvent.MODEL)
         self._publish_model()
+        self._movements.configure(loaded.model)
+        running = RunningModel(loaded.model, loaded.uri)
+        self._adaptation.calibrated(running, loaded.space.names, self._pipeline)
+
+    def _adapt(self, running: RunningModel, blend_s: float) -> None:
+        """Let a model of the same features take over from the one in force."""
+        assert self._pipeline is not None and self._loaded is not None
+        self._pipeline.set_model(running.model, blend_s)
+        self._loaded = LoadedModel(running.model, self._loaded.space, running.uri)
+        if not self._fresh:
+            self._announce(PipelineEvent.MODEL, blend_s=blend_s)
+        self._publish_model()
 
     def _change_output(self, settings: OutputSettings) -> None:
         if self._pipeline is None:
@@ -140,7 +160,7 @@ class DecoderNode(EmghandNode):
             self._announce(PipelineEvent.OUTPUT)
         self._publish_model()
 
-    def _announce(self, kind: str, tick: int | None = None) -> None:
+    def _announce(self, kind: str, tick: int | None = None, **detail: float) -> None:
         assert self._pipeline is not None and self._loaded is not None
         self._journal.event(
             kind,
@@ -148,6 +168,7 @@ class DecoderNode(EmghandNode):
             model_id=self._loaded.model.model_id,
             uri=self._loaded.uri,
             output=dataclasses.asdict(self._pipeline.output),
+            **detail,
         )
 
     def _publish_model(self) -> None:
@@ -236,13 +257,15 @@ class DecoderNode(EmghandNode):
         if self._fresh or frame.reset or tick != self._tick + 1:
             self._before_irregular(pipeline, tick, frame.reset)
         start_ns = time.perf_counter_ns()
-        decoded = pipeline.step(features_from_ros(frame), tick, frame.quality)
+        z = features_from_ros(frame)
+        decoded = pipeline.step(z, tick, frame.quality)
         end_ns = time.perf_counter_ns()
         self._tick = max(tick, self._tick)
         self._heard = time.monotonic()
         self._fault = decoded.fault or ("" if decoded.out_x_hat is not None else "output")
         if decoded.x_hat is None or decoded.out_x_hat is None:
             self._journal.event(PipelineEvent.FAULT, tick, fault=self._fault, quality=frame.quality)
+            self._adaptation.after_tick(frame.header.stamp, z, tick, decoded)
             return
         stamp = frame.header.stamp
         out, raw = self._out_message, self._raw_message
@@ -269,11 +292,15 @@ class DecoderNode(EmghandNode):
         self._timings.publish(timing)
         if decoded.restarted:
             self._journal.event(PipelineEvent.RESET, tick, reason="silence")
-        if self._journal.is_due(tick, self._period_ticks):
+        # During a hand-over the state is that of two models: a snapshot waits for its end.
+        if not pipeline.blending and self._journal.is_due(tick, self._period_ticks):
             assert self._loaded is not None
             self._journal.snapshot(
                 tick, pipeline.snapshot(), to_json(pipeline.output), self._loaded.model.model_id
             )
+        quiet = self._surroundings.prompt or self._surroundings.stopped
+        self._movements.after_tick(stamp, tick, decoded.x_hat, quiet)
+        self._adaptation.after_tick(stamp, z, tick, decoded)
 
     def _before_irregular(self, pipeline: DecoderPipeline, tick: int, reset: bool) -> None:
         """Start, reset or missed ticks before `tick`."""
@@ -307,6 +334,7 @@ class DecoderNode(EmghandNode):
             values["model"] = self._loaded.uri
             values["model_id"] = self._loaded.model.model_id
         if self._pipeline is not None:
+            values |= self._adaptation.diagnose()
             values |= {f"refused_{k}": v for k, v in self._pipeline.faults.items()}
         ok, warn, error = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
         if not self.active:

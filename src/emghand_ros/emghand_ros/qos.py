@@ -48,6 +48,10 @@ STATE = _keep_last(5, latched=True)
 """States that change in quick succession: a reader may fall 5 changes behind. A late joiner gets
 the last one, or up to 5 when it asks for a depth above 1."""
 
+HISTORY = _keep_last(1000, latched=True)
+"""What adaptation did: at a proposal in 2 min and some pauses, all of a day. A late joiner gets as
+much of it as it asks for."""
+
 SNAPSHOT = _keep_last(4)
 """State snapshots of up to some 100 kB: one in 5 s and a few on request."""
 

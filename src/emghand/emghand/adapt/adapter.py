@@ -7,13 +7,13 @@ decoder is proposed is decided by how plausible its output is for this person.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emghand.adapt.alignment import FLOOR, Alignment, align
 from emghand.adapt.amplitudes import check_features, from_amplitudes, to_amplitudes
+from emghand.adapt.companion import companion_path, load_companion
 from emghand.adapt.holds import Holds, find_holds
 from emghand.adapt.plausibility import plausibility
 from emghand.adapt.proposal import CandidateScore, Changes, Proposal
@@ -28,8 +28,8 @@ from emghand.adapt.template import (
 )
 from emghand.adapt.window import Window
 from emghand.errors import UserError
-from emghand.settings import SettingsError, check, setting
-from emghand.storage.models import Model
+from emghand.settings import check, setting
+from emghand.storage.models import Model, load_model
 from emghand.training import Dataset, TrainSettings, fit, shifted
 
 Floats = NDArray[np.float64]
@@ -39,13 +39,6 @@ Floats = NDArray[np.float64]
 class AdapterSettings:
     """How the adapter works."""
 
-    rings: int = setting(
-        0,
-        "Rings of evenly spaced electrodes, channel after channel around the arm: then a rotation "
-        "is searched; 0: not known",
-        low=0,
-        high=16,
-    )
     least_s: float = setting(240.0, "Shortest use to adapt to", unit="s", low=60.0, high=3600.0)
     least_holds: int = setting(30, "Fewest holds to adapt to, rests included", low=5, high=10_000)
     margin: float = setting(
@@ -74,7 +67,7 @@ class TemplateAdapter:
     Raises
     ------
     UserError
-        When the features are not amplitudes of single channels, or the channels form no such rings.
+        When the features are not amplitudes of single channels, or too few postures were held.
     """
 
     name = "template"
@@ -93,8 +86,6 @@ class TemplateAdapter:
         n = model.n_features
         if len(reference.rest) != n:
             raise UserError(f"reference: has {len(reference.rest)} channels, the model {n}")
-        if self._settings.rings and (n % self._settings.rings or n // self._settings.rings < 4):
-            raise SettingsError(f"rings: {n} channels form no {self._settings.rings} rings")
         x = shifted(calibration, model.lag_s)
         self._training = frozen(training, model)
         self._calibration = replace(calibration, X=x)
@@ -141,7 +132,7 @@ class TemplateAdapter:
             self._template,
             self._supports,
             ~aligned.dead,
-            self._settings.rings,
+            int(self._reference.rings[0]),
         )
         second = self._refit(aligned, self._transported(explained))
         candidates = {"calibration": self._model, "align": first, "template": second}
@@ -190,8 +181,8 @@ class TemplateAdapter:
             decoder=fitted.decoder,
             normaliser=fitted.normaliser,
             encoder=fitted.encoder,
-            scores={"adapted_from": self._model.model_id},
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            scores={"adapted": {"rule": self.name, "from": self._model.model_id}},
+            stored=("", ""),
         )
 
     def _score(
@@ -231,7 +222,7 @@ def frozen(training: TrainSettings, model: Model) -> TrainSettings:
     )
 
 
-def reference_of(model: Model, window: Window) -> Reference:
+def reference_of(model: Model, window: Window, rings: int = 0) -> Reference:
     """Reference of own use with a model, for `TemplateAdapter`.
 
     Raises
@@ -241,7 +232,27 @@ def reference_of(model: Model, window: Window) -> Reference:
     """
     check_features(model.features)
     window = window.usable()
-    return learn_reference(window, to_amplitudes(window.Z, model.features.transform))
+    amplitudes = to_amplitudes(window.Z, model.features.transform)
+    return learn_reference(window, amplitudes, rings)
+
+
+def for_model(uri: str, margin: float) -> TemplateAdapter:
+    """The adapter from a model file and its companion; see `emghand.adapt.registry`.
+
+    Raises
+    ------
+    UserError
+        When one of the files cannot be read, or something is missing in the companion.
+    """
+    model = load_model(uri)
+    path = companion_path(uri)
+    companion = load_companion(path, model)
+    calibration = companion.calibration
+    if calibration is None or companion.reference is None:
+        raise UserError(f"companion {path}: has {companion.missing[0]}")
+    reference = Reference.from_arrays(companion.reference, model.n_features, len(model.dofs))
+    settings = AdapterSettings(margin=margin)
+    return TemplateAdapter(model, calibration.dataset, calibration.settings, reference, settings)
 
 
 def _decoded(model: Model, Z: Floats, segments: NDArray[np.int64]) -> Floats:

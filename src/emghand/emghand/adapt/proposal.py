@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,3 +88,7 @@ class Rule(Protocol):
     def propose(self, window: Window) -> Proposal:
         """A model for what was seen; neither the rule's calibration nor the window changes."""
         ...
+
+
+MakeRule = Callable[[], Rule]
+"""Makes a rule. It goes to the worker process, so that it must be importable there by name."""

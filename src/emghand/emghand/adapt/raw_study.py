@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emghand.adapt.adapter import AdapterSettings, TemplateAdapter, frozen, reference_of
+from emghand.adapt.adapter import TemplateAdapter, frozen, reference_of
 from emghand.adapt.study import OWN_USE_S, TEST_S, WINDOW_S, Outcome, decoded
 from emghand.adapt.window import Window
 from emghand.dofs import DEFAULT_DOFS, dof_names
@@ -84,8 +84,7 @@ class RawPerson:
             self.model,
             self.calibration,
             self.training,
-            reference_of(self.model, own),
-            AdapterSettings(rings=RINGS if known_rings else 0),
+            reference_of(self.model, own, RINGS if known_rings else 0),
         )
 
     def try_drift(self, kind: str = "", strength: int = 0) -> Outcome:

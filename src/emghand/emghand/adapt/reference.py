@@ -17,6 +17,7 @@ from emghand.errors import UserError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+MOST_RINGS = 16
 LEAST_S = 240.0
 """Shortest use to learn a reference from [s]."""
 ACTIVE = 0.25
@@ -53,6 +54,8 @@ class Reference:
         Standard deviation of the DOFs that are not active.
     patterns : ndarray, shape (k, 2 n_dofs)
         Postures of three and more DOFs that occur often: 1 for each half-direction.
+    rings : ndarray, shape (1,)
+        Rings of evenly spaced electrodes, channel after channel around the arm; 0: not known.
     """
 
     rest: Floats
@@ -63,6 +66,7 @@ class Reference:
     active_share: Floats
     rest_spread: Floats
     patterns: Floats
+    rings: Floats
 
     def to_arrays(self) -> dict[str, Floats]:
         """Plain arrays by name."""
@@ -82,7 +86,7 @@ class Reference:
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
             ("rest", "upper", "high", "correlation"), (n_features,)
         )
-        shapes |= {"amplitude": (2,), "active_share": (1,), "rest_spread": (1,)}
+        shapes |= {"amplitude": (2,), "active_share": (1,), "rest_spread": (1,), "rings": (1,)}
         if set(arrays) != {*shapes, "patterns"}:
             raise UserError("reference: damaged, its arrays are not those of a reference")
         found = {k: np.array(v, dtype=np.float64) for k, v in arrays.items()}
@@ -98,12 +102,14 @@ class Reference:
         positive = (own.rest, own.upper - own.rest, own.amplitude, own.rest_spread)
         if any((v <= 0.0).any() for v in positive) or not 0.0 < own.active_share[0] < 1.0:
             raise UserError("reference: damaged, it holds values that no use has")
+        if own.rings[0] not in range(MOST_RINGS + 1):
+            raise UserError("reference: damaged, it states no number of rings")
         if not np.isin(patterns, (0.0, 1.0)).all():
             raise UserError("reference: damaged, patterns must hold 0 and 1")
         return own
 
 
-def learn_reference(window: Window, amplitudes: Floats) -> Reference:
+def learn_reference(window: Window, amplitudes: Floats, rings: int = 0) -> Reference:
     """Reference of a window of use without drift.
 
     Parameters
@@ -112,12 +118,17 @@ def learn_reference(window: Window, amplitudes: Floats) -> Reference:
         Usable ticks only.
     amplitudes : ndarray, shape (m, n)
         Of the channels at these ticks.
+    rings : int
+        See `Reference`.
 
     Raises
     ------
     UserError
-        When the use was too short or too little moved.
+        When the channels form no such rings, or the use was too short or too little moved.
     """
+    n = amplitudes.shape[1]
+    if not 0 <= rings <= MOST_RINGS or (rings and (n % rings or n // rings < 4)):
+        raise UserError(f"rings: {n} channels do not form {rings} rings of four and more")
     if window.seconds < LEAST_S:
         raise UserError(
             f"reference: needs {LEAST_S / 60:.0f} minutes of own use, got "
@@ -144,6 +155,7 @@ def learn_reference(window: Window, amplitudes: Floats) -> Reference:
         active_share=np.array([active.mean()]),
         rest_spread=np.array([max(float(x[~active].std()), 1e-3)]),
         patterns=_patterns(x, active),
+        rings=np.array([float(rings)]),
     )
 
 

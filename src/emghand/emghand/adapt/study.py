@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emghand.adapt.adapter import AdapterSettings, TemplateAdapter, frozen, reference_of
+from emghand.adapt.adapter import TemplateAdapter, frozen, reference_of
 from emghand.adapt.proposal import Proposal
-from emghand.adapt.reference import Reference
 from emghand.adapt.window import Window
 from emghand.dofs import DEFAULT_DOFS, Dof, dof_names
 from emghand.evaluate.metrics import score
@@ -68,7 +67,7 @@ class Outcome:
 
 
 class Person:
-    """A synthetic person with a calibrated decoder and a reference of own use.
+    """A synthetic person with a calibrated decoder and own use without drift.
 
     Parameters
     ----------
@@ -98,16 +97,13 @@ class Person:
         self.training = TrainSettings(decoder)
         self.model: Model = train(self.calibration, self.training)
         own = free_use(rng, len(dofs), self.arm.rate, OWN_USE_S, usage)
-        self.reference: Reference = reference_of(
-            self.model, self._window(self.arm.features(own, rng))
-        )
+        self.own_use = self._window(self.arm.features(own, rng))
 
     def adapter(self, known_rings: bool) -> TemplateAdapter:
         """The adapter of this person."""
-        settings = AdapterSettings(rings=self.arm.rings if known_rings else 0)
-        return TemplateAdapter(
-            self.model, self.calibration, self.training, self.reference, settings
-        )
+        rings = self.arm.rings if known_rings else 0
+        reference = reference_of(self.model, self.own_use, rings)
+        return TemplateAdapter(self.model, self.calibration, self.training, reference)
 
     def try_drift(self, adapter: TemplateAdapter, kind: str = "", strength: int = 0) -> Outcome:
         """Use the hand with drifted electrodes, adapt, and test on more of it.

@@ -53,7 +53,12 @@ class OutputChain:
         self.dofs = tuple(dofs)
         self.tick_rate = tick_rate
         self._relax_pos = np.array(per_dof("relax_pos", settings.relax_pos, len(self.dofs)))
-        self._stages = _Builder(settings, self.dofs, tick_rate).stages()
+        builder = _Builder(settings, self.dofs, tick_rate)
+        self._stages = builder.stages()
+        self.rest = builder.rest()
+        """Output of a hand at rest, shape (n,)."""
+        self.slope = builder.slope()
+        """Bound of what gain and dead zone make of a small change, as a factor."""
         self._fed_back = [
             s
             for s in self._stages
@@ -169,6 +174,22 @@ class _Builder:
             "clip": self._clip,
         }
         return [stage for step in self.settings.order for stage in makers[step]()]
+
+    def rest(self) -> Floats:
+        """What comes of estimates that are 0; locked DOFs stay where they are held."""
+        own = np.array(self._values("lock"), dtype=np.bool_)
+        held = np.where(own, self._array("lock_value"), 0.0)[self.source]
+        return np.minimum(np.maximum(held + self._array("relax_pos"), self.low), self.high)
+
+    def slope(self) -> float:
+        """Largest gain, times the largest factor of a rescaling dead zone."""
+        settings = self.settings
+        edge = 0.0
+        if "rescale" in settings.dead_zone:
+            edge = max(*settings.dead_zone_positive, *settings.dead_zone_negative)
+            if settings.dead_zone_hysteresis:
+                edge = max(edge, settings.dead_zone_raised)
+        return max(*settings.gain_positive, *settings.gain_negative) / (1.0 - edge)
 
     def _values(self, name: str) -> tuple:
         return per_dof(name, getattr(self.settings, name), self.n)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.control.chain import OutputChain
+from emghand.control.handover import LARGEST_STEP, Estimator, Handover
 from emghand.control.settings import OutputSettings
-from emghand.decoders.base import LARGEST, Decoder
+from emghand.decoders.base import LARGEST
 from emghand.dofs import Dof
 from emghand.errors import UserError
 from emghand.settings import SettingsError
@@ -73,22 +74,34 @@ class DecoderPipeline:
         self._own_settings = output_settings
         self._last_tick = -1
         self.x_hat_ns = 0
-        self._install(model, self._chain(model, output_settings))
+        self._handover: Handover | None = None
+        self._set_chain(self._chain(model, output_settings))
+        self._estimator = Estimator(model)
 
     @property
     def model(self) -> Model:
-        """The model in force."""
-        return self._model
+        """The model in force; during a hand-over the new one."""
+        return self._estimator.model
+
+    @property
+    def blending(self) -> bool:
+        """Whether a hand-over is under way."""
+        return self._handover is not None
 
     @property
     def dofs(self) -> tuple[Dof, ...]:
         """DOFs in the order of `x_hat`."""
-        return self._model.dofs
+        return self.model.dofs
 
     @property
     def output(self) -> OutputSettings:
         """Settings of the output filters in force."""
         return self._output.settings
+
+    @property
+    def rest(self) -> Floats:
+        """`out_x_hat` of a hand at rest, shape (n_dofs,)."""
+        return self._output.rest
 
     def step(self, z: Floats, tick: int, quality: int = 0) -> Decoded:
         """Decode one tick.
@@ -103,7 +116,7 @@ class DecoderPipeline:
             Anything but 0: the signal is no good.
         """
         z = np.asarray(z, dtype=np.float64)
-        if z.shape != (self._model.n_features,):
+        if z.shape != (self.model.n_features,):
             return self._refuse("length")
         if not (np.abs(z) < LARGEST).all():
             return self._refuse("nan")
@@ -116,8 +129,7 @@ class DecoderPipeline:
         if restarted:
             self.reset()
         self._last_tick = tick
-        u = self._normaliser.apply(z)
-        x_hat = self._decoder.step(u if self._encoder is None else self._encoder.encode(u))
+        x_hat = self._estimate(z)
         self.x_hat_ns = time.perf_counter_ns()
         return Decoded(x_hat, self._output.step(x_hat), restarted=restarted)
 
@@ -125,27 +137,50 @@ class DecoderPipeline:
         """Start anew from rest, for example after `FeatureTick.reset`; any tick may follow.
 
         Delayed features are forgotten (the next tick stands for all of them), the estimate, the
-        latches, the integrators and the speed limiter start from rest. Counts of faults stay.
+        latches, the integrators and the speed limiter start from rest. A hand-over ends: from rest
+        the new decoder starts alone. Counts of faults stay.
         """
-        self._decoder.reset()
+        self._handover = None
+        self._estimator.decoder.reset()
         self._output.reset()
         self._last_tick = -1
 
-    def set_model(self, model: Model) -> None:
+    def set_model(self, model: Model, blend_s: float = 0.0) -> None:
         """Exchange the model, between two ticks.
 
-        The new decoder starts fresh. With the same DOFs the output filters go on where they were,
-        so that the speed limit also bounds what the exchange does; else they start from rest.
+        Without a blend the new decoder starts fresh and alone. With the same DOFs the output
+        filters go on where they were, so that the speed limit also bounds what the exchange does;
+        else they start from rest.
+
+        With a blend see `emghand.control.handover.Handover`: `x_hat` goes linearly from the old
+        to the new estimate, and the exchange adds at most `LARGEST_STEP` to `out_x_hat` from one
+        tick to the next, so that it takes longer than asked for where the decoders disagree much.
+        (A hard dead zone jumps at its edge all the same, as it always does.) The output filters in
+        force stay. A blend needs the same features and DOFs; without these the exchange is one
+        without a blend.
+
+        Parameters
+        ----------
+        model : Model
+        blend_s : float
+            Shortest length of the blend [s]; 0: none.
 
         Raises
         ------
         UserError
-            When the output settings in force do not fit the DOFs of the new model; the old one
-            stays.
+            When the output settings in force do not fit the new model; the old one stays.
         """
+        old = self.model
+        alike = (old.dofs, old.n_features) == (model.dofs, model.n_features)
+        if blend_s > 0.0 and alike:
+            self._chain(model, self.output)
+            self._blend(Estimator(model), max(1, round(blend_s * model.tick_rate)))
+            return
         chain = self._chain(model, self._own_settings)
         chain.adopt(self._output)
-        self._install(model, chain)
+        self._handover = None
+        self._estimator = Estimator(model)
+        self._set_chain(chain)
 
     def set_output(self, settings: OutputSettings) -> None:
         """Exchange the output settings, between two ticks; filters that stay keep their state.
@@ -155,7 +190,7 @@ class DecoderPipeline:
         SettingsError
             When they do not fit the DOFs; the old ones stay.
         """
-        chain = self._chain(self._model, settings)
+        chain = self._chain(self.model, settings)
         chain.adopt(self._output)
         self._own_settings = settings
         self._set_chain(chain)
@@ -165,8 +200,15 @@ class DecoderPipeline:
 
         Together with model and output settings, which it does not hold, `restore` continues from it
         bit for bit.
+
+        Raises
+        ------
+        UserError
+            During a hand-over, whose state is that of two models.
         """
-        parts = {"decoder": self._decoder.state(), "output": self._output.snapshot()}
+        if self._handover is not None:
+            raise UserError("snapshot of the decoder: there is none while a new model takes over")
+        parts = {"decoder": self._estimator.decoder.state(), "output": self._output.snapshot()}
         arrays = {f"{part}.{k}": v for part, state in parts.items() for k, v in state.items()}
         arrays["last_tick"] = np.array([self._last_tick], dtype=np.int64)
         arrays["faults"] = np.array([self.faults[f] for f in FAULTS], dtype=np.int64)
@@ -191,13 +233,15 @@ class DecoderPipeline:
             faults = dict(zip(FAULTS, counts, strict=True))
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise UserError(f"snapshot of the decoder: incomplete ({error})") from error
-        before = self._decoder.state()
-        self._decoder.set_state(parts["decoder"])
+        decoder = self._estimator.decoder
+        before = decoder.state()
+        decoder.set_state(parts["decoder"])
         try:
             self._output.restore(parts["output"])
         except UserError:
-            self._decoder.set_state(before)
+            decoder.set_state(before)
             raise
+        self._handover = None
         self._last_tick, self.faults = last_tick, faults
 
     def _chain(self, model: Model, settings: OutputSettings | None) -> OutputChain:
@@ -206,15 +250,24 @@ class DecoderPipeline:
             raise SettingsError("mode: this decoder integrates velocities itself, set position")
         return OutputChain(chosen, model.dofs, model.tick_rate)
 
-    def _install(self, model: Model, chain: OutputChain) -> None:
-        self._model = model
-        self._decoder: Decoder = type(model.decoder).from_arrays(
-            model.decoder.get_params(), model.decoder.to_arrays()
-        )
-        self._normaliser = model.normaliser
-        # It remembers nothing, so that it needs no copy and no place in snapshots.
-        self._encoder = model.encoder
-        self._set_chain(chain)
+    def _blend(self, new: Estimator, ticks: int) -> None:
+        # Rounding must not carry a step over its bound.
+        step = LARGEST_STEP * (1.0 - 1e-9) / max(self._output.slope, 1e-3)
+        if self._handover is None:
+            self._handover = Handover(self._estimator, new, ticks, step)
+        else:
+            # An unfinished one is left from where it is, towards the old estimate.
+            under_way = self._handover
+            self._handover = Handover(under_way.old, new, ticks, step, under_way.offset)
+        self._estimator = new
+
+    def _estimate(self, z: Floats) -> Floats:
+        if self._handover is None:
+            return self._estimator.step(z)
+        x_hat = self._handover.step(z)
+        if self._handover.finished:
+            self._handover = None
+        return x_hat
 
     def _set_chain(self, chain: OutputChain) -> None:
         self._output = chain

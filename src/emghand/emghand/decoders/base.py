@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,15 @@ class Carrier(Protocol):
 
     def set_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
+        ...
+
+
+@runtime_checkable
+class Placeable(Protocol):
+    """A carrier whose state is the estimate itself."""
+
+    def place(self, x: Floats) -> None:
+        """Stand at an estimate, shape (n_dofs,), within the range."""
         ...
 
 
@@ -203,6 +212,25 @@ class Decoder(ABC):
         """Forget the past: the next tick is taken as if it had always been so."""
         for part in self._carried:
             part.reset()
+
+    def start_from(self, x_hat: Floats) -> None:
+        """Forget the past, but stand at an estimate: that of the decoder it takes over from.
+
+        Integrators and filters of the DOFs start there; networks settle by themselves.
+
+        Parameters
+        ----------
+        x_hat : ndarray, shape (n_dofs,)
+        """
+        self.reset()
+        low, high = self._ranges()
+        x = np.minimum(np.maximum(x_hat, low), high)
+        if self._integrator is not None:
+            self._integrator.y = x
+            return
+        for part in self._carried:
+            if isinstance(part, Placeable):
+                part.place(x)
 
     def step(self, z: Floats) -> Floats:
         """Estimate of one tick.

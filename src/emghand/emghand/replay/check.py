@@ -14,7 +14,7 @@ from emghand.errors import UserError
 from emghand.replay.decoder import ReplayedOutput, replay_decoder
 from emghand.replay.features import Break, ReplayedTick, replay_features
 from emghand.replay.journal import Published, Tape, read_tape
-from emghand.storage.models import EXTENSION, Model, load_model
+from emghand.storage.models import ADAPTED, EXTENSION, Model, load_model
 
 
 @dataclass
@@ -126,8 +126,8 @@ class ReplayReport:
 class ModelFinder:
     """Finds the models that a bag names.
 
-    Looks at the file given, at the file the decoder had loaded, in the session's ``models/``, and
-    beside the bag.
+    Looks at the file given, at the file the decoder had loaded, in the session's ``models/`` and
+    ``models/adapted/``, and beside the bag.
 
     Parameters
     ----------
@@ -179,7 +179,8 @@ class ModelFinder:
         folders = [self._bag.parent]
         # A bag of a session lies in SESSION/bags/LABEL.
         if self._bag.parent.name == "bags":
-            folders.insert(0, self._bag.parent.parent / "models")
+            models = self._bag.parent.parent / "models"
+            folders = [models, models / ADAPTED, *folders]
         candidates = [Path(named)] if named else []
         for folder in folders:
             candidates += sorted(folder.glob(f"*{EXTENSION}"))

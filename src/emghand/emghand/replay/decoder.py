@@ -127,7 +127,8 @@ class _Section:
             else:
                 model = self._find_model(event.detail["model_id"])
                 output = _output(event.detail["output"])
-                self._pipeline.set_model(dataclasses.replace(model, output=output))
+                model = dataclasses.replace(model, output=output)
+                self._pipeline.set_model(model, float(event.detail.get("blend_s", 0.0)))
 
     def _resume(self, tick: int) -> None:
         """Take the snapshot from which this tick is the next one, if there is one."""

@@ -164,7 +164,7 @@ def _target(rng: np.random.Generator, known: Ints, n_dofs: int, usage: Usage) ->
 
 def _pairs(rng: np.random.Generator, n_dofs: int) -> list[Floats]:
     found: list[Floats] = []
-    while len(found) < PAIRS:
+    while len(found) < min(PAIRS, 2 * n_dofs * (n_dofs - 1)):
         i, j = rng.choice(2 * n_dofs, 2, replace=False)
         pair = _unit(i, n_dofs) + _unit(j, n_dofs)
         if i % n_dofs != j % n_dofs and not any(np.array_equal(pair, p) for p in found):

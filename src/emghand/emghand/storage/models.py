@@ -33,6 +33,8 @@ from emghand.storage.archive import ArchiveFormat, pack, read
 from emghand.storage.files import write_file
 
 EXTENSION = ".emgmodel"
+ADAPTED = "adapted"
+"""Folder beside a calibration model for the models that adaptation made of it."""
 VERSION = 2
 """2 added the encoder; a file of version 1 has none."""
 MAX_BYTES = 256 * 2**20

@@ -2,10 +2,12 @@
 
 import dataclasses
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
 TRAINING = Path(__file__).parents[1] / "training" / "conftest.py"
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from emghand.adapt.adapter import AdapterSettings, TemplateAdapter, reference_of
+from emghand.adapt.adapter import TemplateAdapter, reference_of
 from emghand.adapt.study import Person, decoded
 from emghand.adapt.window import Window
 from emghand.errors import UserError
@@ -90,19 +90,14 @@ def test_too_little_use_or_dead_channels_are_refused_with_a_reason(person, adapt
 
 
 def test_what_cannot_be_adapted_is_said(person):
+    reference = reference_of(person.model, person.own_use)
     log = dataclasses.replace(
         person.model, features=dataclasses.replace(person.model.features, features=("wl",))
     )
     with pytest.raises(UserError, match="mav or rms alone"):
-        TemplateAdapter(log, person.calibration, person.training, person.reference)
-    with pytest.raises(UserError, match="form no 3 rings"):
-        TemplateAdapter(
-            person.model,
-            person.calibration,
-            person.training,
-            person.reference,
-            AdapterSettings(rings=3),
-        )
+        TemplateAdapter(log, person.calibration, person.training, reference)
+    with pytest.raises(UserError, match="do not form 3 rings"):
+        reference_of(person.model, person.own_use, rings=3)
     pairs = dataclasses.replace(
         person.model, features=FeatureSettings(features=("mav",), montage="both")
     )

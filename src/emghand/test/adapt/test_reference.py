@@ -85,6 +85,7 @@ def test_a_reference_comes_back_from_its_arrays(reference):
         ("active_share", np.ones(1), "no use has"),
         ("patterns", np.full((1, 2 * D), 0.5), "0 and 1"),
         ("patterns", np.zeros((10**4, 2 * D)), "patterns"),
+        ("rings", np.array([0.5]), "rings"),
         ("evil", np.ones(1), "damaged"),
     ],
 )

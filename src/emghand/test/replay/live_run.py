@@ -196,16 +196,17 @@ class LiveRun:
                 topic, stamp=stamp, name=[d.name for d in DOFS], position=values,
                 velocity=empty, effort=empty,
             )  # fmt: skip
-        if snapshot_due:
+        if snapshot_due and not self.decoder.blending:
             self.snapshot(
                 "decoder", t.tick, self.decoder.snapshot(), to_json(self.decoder.output),
                 self.model.model_id,
             )  # fmt: skip
 
-    def swap_model(self, model):
+    def swap_model(self, model, blend_s=0.0):
         self.model = model
-        self.decoder.set_model(model)
-        self.event("decoder", "model", self.decoder_tick + 1, **self.told())
+        self.decoder.set_model(model, blend_s)
+        told = self.told() | ({"blend_s": blend_s} if blend_s else {})
+        self.event("decoder", "model", self.decoder_tick + 1, **told)
 
     def set_output(self, **settings):
         self.decoder.set_output(OutputSettings(**settings))

@@ -102,6 +102,29 @@ def test_model_output_and_reset_take_effect_at_their_tick(live):
     assert len(report.models) == 2
 
 
+def test_hand_overs_are_repeated_also_one_that_is_left_half_way(live):
+    live.frames(30)
+    live.swap_model(make_model(2, speed_limit=(0.5,)), 0.3)
+    live.frames(100)
+    live.swap_model(make_model(1), 0.5)
+    live.frames(45)
+    assert live.decoder.blending
+    live.swap_model(make_model(2, speed_limit=(0.5,)), 0.5)
+    live.frames(40)
+    live.reset_decoder()
+    live.frames(30)
+    assert_everything(check(live), 242)
+
+
+def test_adapted_models_are_found_in_their_folder_of_the_session(live, tmp_path):
+    live.frames(30)
+    live.swap_model(make_model(2, speed_limit=(0.5,)), 0.3)
+    live.frames(30)
+    (tmp_path / "models/adapted").mkdir()
+    (tmp_path / "models/m2.emgmodel").rename(tmp_path / "models/adapted/x.emgmodel")
+    assert_everything(check(live), 57)
+
+
 def test_a_restarted_driver_starts_everything_anew(live):
     live.frames(40)
     live.open_stream()

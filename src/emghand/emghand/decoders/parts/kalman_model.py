@@ -243,6 +243,10 @@ class SteadyFilter:
         """Back to rest."""
         self._x = np.zeros_like(self._x)
 
+    def place(self, x: Floats) -> None:
+        """Stand at an estimate, shape (d,), within the range."""
+        self._x = x.copy()
+
     def state(self) -> Arrays:
         """The estimate."""
         return {"x": self._x.copy()}
@@ -303,6 +307,10 @@ class StandardFilter:
         """Back to rest."""
         self._x = np.zeros(len(self._offset))
         self._P = np.zeros_like(self._identity)
+
+    def place(self, x: Floats) -> None:
+        """Stand at an estimate, shape (d,), within the range."""
+        self._x = x.copy()
 
     def state(self) -> Arrays:
         """The estimate and its error covariance."""

@@ -1,0 +1,120 @@
+"""Collects use and asks a rule now and then: what the worker runs, and tests without a worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from emghand.adapt.messages import Outcome, Setup
+from emghand.adapt.proposal import Proposal
+from emghand.adapt.recent import Block, RecentUse
+from emghand.control.decoder_pipeline import DecoderPipeline
+from emghand.errors import UserError
+from emghand.storage.models import EXTENSION, Model, load_model, save_model
+
+
+class Learner:
+    """Keeps the latest use, and asks the rule after every `update_s` of good ticks.
+
+    The outcome depends on the ticks alone, not on how they are cut into blocks.
+
+    Raises
+    ------
+    UserError
+        When the rule cannot be made.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._rule = setup.make_rule()
+        self._use: RecentUse | None = None
+        self._since = 0
+
+    def change(self, setup: Setup) -> None:
+        """Go on with another setup; the use that was collected stays, except with another window.
+
+        Raises
+        ------
+        UserError
+            When the rule cannot be made; the old setup stays.
+        """
+        self._rule = setup.make_rule()
+        if setup.window_s != self._setup.window_s and self._use is not None:
+            window = self._use.window()
+            self._use = self._memory(setup, window.Z.shape[1], window.x_hat.shape[1])
+            self._use.push(Block(window.Z, window.x_hat, window.ticks, window.good))
+        self._setup = setup
+
+    def push(self, block: Block) -> list[Outcome]:
+        """Take the next ticks; what the rule proposed meanwhile.
+
+        Raises whatever the rule raises. The ticks are kept all the same, and the rule is asked
+        again after the next `update_s`.
+        """
+        if self._use is None:
+            self._use = self._memory(self._setup, block.Z.shape[1], block.x_hat.shape[1])
+        every = max(1, round(self._setup.update_s * self._setup.tick_rate))
+        counts = self._since + np.cumsum(block.good)
+        due = np.flatnonzero(block.good & (counts % every == 0)) + 1
+        self._since = int(counts[-1]) % every
+        begin = 0
+        outcomes: list[Outcome] = []
+        try:
+            for end in due.tolist():
+                self._use.push(block[begin:end])
+                begin = end
+                outcomes.append(self._ask())
+        finally:
+            self._use.push(block[begin:])
+        return outcomes
+
+    @staticmethod
+    def _memory(setup: Setup, n_features: int, n_dofs: int) -> RecentUse:
+        capacity = round(setup.window_s * setup.tick_rate)
+        return RecentUse(n_features, n_dofs, capacity, setup.tick_rate)
+
+    def _ask(self) -> Outcome:
+        assert self._use is not None
+        proposal = self._rule.propose(self._use.window())
+        return self._written(proposal)
+
+    def _written(self, proposal: Proposal) -> Outcome:
+        model, uri = proposal.model, ""
+        if model is not None:
+            folder = Path(self._setup.folder)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"{folder}: cannot be made: {error.strerror or error}") from error
+            path = folder / f"{self._setup.stem}.{model.model_id[:12]}{EXTENSION}"
+            if not path.exists():
+                save_model(model, path)
+            uri = str(path.absolute())
+        return Outcome(
+            proposal.cause,
+            proposal.rule,
+            proposal.chosen,
+            proposal.scores,
+            proposal.changes,
+            uri,
+            "" if model is None else model.model_id,
+        )
+
+
+def read_proposed(outcome: Outcome) -> Model | None:
+    """The model of an outcome, read from its file and tried out for a tick.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read, is another one, or says nothing finite.
+    """
+    if not outcome.uri:
+        return None
+    model = load_model(outcome.uri)
+    if model.model_id != outcome.model_id:
+        raise UserError(f"{outcome.uri}: is another model than the one that was proposed")
+    if DecoderPipeline(model).step(np.zeros(model.n_features), 0).out_x_hat is None:
+        raise UserError(f"{outcome.uri}: its estimates are not finite")
+    return model

@@ -1,0 +1,78 @@
+"""The process that adaptation works in: started by `emghand.adapt.worker`, never by a person."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection
+
+from emghand.adapt.learner import Learner
+from emghand.adapt.messages import Answer, Failure, Limits, Outcome, Setup
+from emghand.errors import UserError
+
+NICENESS = 19
+"""The least there is: a tick that becomes ready displaces a fit at once."""
+PARENT_PERIOD_S = 1.0
+
+
+def serve(connection: Connection) -> None:
+    """Answer messages until the other side is gone: `Limits`, then `Setup` or `Block`."""
+    learner: Learner | None = None
+    while True:
+        message = connection.recv()
+        try:
+            outcomes: list[Outcome] = []
+            if isinstance(message, Limits):
+                _limit_memory(message.memory_mb)
+            elif not isinstance(message, Setup):
+                assert learner is not None
+                outcomes = learner.push(message)
+            elif learner is None:
+                learner = Learner(message)
+            else:
+                learner.change(message)
+            answer = Answer(tuple(outcomes))
+        except MemoryError:
+            answer = Answer(failure=Failure("out of memory; nothing was proposed"))
+        except UserError as error:
+            answer = Answer(failure=Failure(str(error)))
+        except Exception as error:
+            # Whatever a rule does, the next window may be better; the decoder goes on anyway.
+            traceback.print_exc()
+            answer = Answer(failure=Failure(f"the rule failed: {type(error).__name__}: {error}"))
+        connection.send(answer)
+
+
+def _limit_memory(megabytes: float) -> None:
+    """A `MemoryError` in here, rather than a machine without memory."""
+    size = int(megabytes * 2**20)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (size, hard))
+    # Should the machine be short of memory all the same, this process is the one to go.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
+def _end_with(parent: int) -> None:
+    """End when the decoder's process is gone, also in the middle of a fit."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_PERIOD_S)
+    os._exit(0)
+
+
+def main() -> None:
+    """Serve the connection whose file descriptor, and the process whose id, are given."""
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    os.nice(NICENESS)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    with contextlib.suppress(EOFError, ConnectionError):
+        serve(Connection(descriptor))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""One decoder takes over from another one without a bump."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emghand.storage.models import Model
+
+Floats = NDArray[np.float64]
+
+WARM_S = 0.5
+"""For so long a new decoder runs beside the old one before it gets any weight [s]."""
+
+LARGEST_STEP = 0.05
+"""Most that a hand-over may add to the output from one tick to the next."""
+
+
+class Estimator:
+    """From features to `x_hat`: normaliser, encoder and a decoder of its own.
+
+    Parameters
+    ----------
+    model : Model
+        It is not changed: this runs a copy of its decoder.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.decoder = type(model.decoder).from_arrays(
+            model.decoder.get_params(), model.decoder.to_arrays()
+        )
+        self._normaliser = model.normaliser
+        # It remembers nothing, so that it needs no copy and no place in snapshots.
+        self._encoder = model.encoder
+
+    def step(self, z: Floats) -> Floats:
+        """Estimate of one tick; features (n_features,) -> (n_dofs,)."""
+        u = self._normaliser.apply(z)
+        return self.decoder.step(u if self._encoder is None else self._encoder.encode(u))
+
+
+class Handover:
+    """Both decoders run; the estimate goes from that of the old one to that of the new one.
+
+    The new one starts where the old one stands and runs beside it for `WARM_S` and its longest
+    delay. Then its weight rises linearly from 0 to 1. What the hand-over adds to the old estimate
+    changes by no more than `largest_step` from one tick to the next, whatever the two decoders say:
+    where they are far apart, it takes longer than `ticks` (estimates 2 apart need at least 40 ticks
+    at 0.05).
+
+    Parameters
+    ----------
+    old, new : Estimator
+        Of the same features and DOFs.
+    ticks : int
+        Length of the blend, at least 1.
+    largest_step : float
+        Bound per tick and DOF, of the estimate.
+    offset : ndarray, shape (n_dofs,), optional
+        What an unfinished hand-over has added to `old` so far.
+    """
+
+    def __init__(
+        self,
+        old: Estimator,
+        new: Estimator,
+        ticks: int,
+        largest_step: float,
+        offset: Floats | None = None,
+    ) -> None:
+        delays = new.decoder.delays
+        self.old, self.new = old, new
+        self._ticks = ticks
+        self._warm = round(WARM_S * new.model.tick_rate) + (delays[-1] if delays else 0)
+        self._step = largest_step
+        self._count = 0
+        self.offset = np.zeros(new.decoder.n_dofs_) if offset is None else offset.copy()
+        self.finished = False
+        """The last estimate was that of the new decoder alone."""
+
+    def step(self, z: Floats) -> Floats:
+        """Estimate of one tick; features (n_features,) -> (n_dofs,)."""
+        a = self.old.step(z)
+        if self._count == 0:
+            self.new.decoder.start_from(a + self.offset)
+        b = self.new.step(z)
+        self._count += 1
+        weight = min(max(self._count - self._warm, 0) / self._ticks, 1.0)
+        wanted = weight * (b - a)
+        self.offset = np.minimum(
+            np.maximum(wanted, self.offset - self._step), self.offset + self._step
+        )
+        if weight == 1.0 and np.array_equal(self.offset, wanted):
+            self.finished = True
+            return b
+        return a + self.offset
