@@ -73,7 +73,7 @@ class Worker(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop."""
+        """Stop; never waits."""
         ...
 
 
@@ -196,13 +196,15 @@ class WorkerProcess:
         self._changed.set()
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, whatever it is at, without waiting for its end."""
         self._closing.set()
-        while self._thread.is_alive():
-            process = self._process
-            if process is not None:
-                process.kill()
-            self._thread.join(POLL_S)
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def join(self) -> None:
+        """Wait until the process has ended, after `close`."""
+        self._thread.join()
 
     def _hand_over(self, block: Block) -> None:
         self._block, self._filled = None, 0
@@ -247,6 +249,8 @@ class WorkerProcess:
                 return f"the worker cannot be started: {error.strerror or error}"
         self._process, self._hung = process, False
         self.pid = process.pid
+        if self._closing.is_set():
+            process.kill()
         try:
             with Connection(ours.detach()) as connection:
                 return self._talk(connection)

@@ -59,6 +59,8 @@ class OutputChain:
         """Output of a hand at rest, shape (n,)."""
         self.slope = builder.slope()
         """Bound of what gain and dead zone make of a small change, as a factor."""
+        self.saturation = builder.saturation()
+        """Estimates beyond +- this have the output at the end of its range."""
         self._fed_back = [
             s
             for s in self._stages
@@ -190,6 +192,13 @@ class _Builder:
             if settings.dead_zone_hysteresis:
                 edge = max(edge, settings.dead_zone_raised)
         return max(*settings.gain_positive, *settings.gain_negative) / (1.0 - edge)
+
+    def saturation(self) -> float:
+        """Where the smallest gain reaches the end of the range; those of no effect do not count."""
+        settings = self.settings
+        gains = [g for g in (*settings.gain_positive, *settings.gain_negative) if g > 0.0]
+        reach = 1.0 + max(abs(p) for p in settings.relax_pos)
+        return max(reach, reach / min(gains, default=1.0))
 
     def _values(self, name: str) -> tuple:
         return per_dof(name, getattr(self.settings, name), self.n)

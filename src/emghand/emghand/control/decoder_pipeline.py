@@ -155,9 +155,10 @@ class DecoderPipeline:
         With a blend see `emghand.control.handover.Handover`: `x_hat` goes linearly from the old
         to the new estimate, and the exchange adds at most `LARGEST_STEP` to `out_x_hat` from one
         tick to the next, so that it takes longer than asked for where the decoders disagree much.
-        (A hard dead zone jumps at its edge all the same, as it always does.) The output filters in
-        force stay. A blend needs the same features and DOFs; without these the exchange is one
-        without a blend.
+        (A hard dead zone jumps at its edge all the same, and a latch catches up in its own way, as
+        they always do.) The output filters in force stay.
+
+        A blend needs the same features and DOFs; without these the exchange is one without a blend.
 
         Parameters
         ----------
@@ -253,12 +254,13 @@ class DecoderPipeline:
     def _blend(self, new: Estimator, ticks: int) -> None:
         # Rounding must not carry a step over its bound.
         step = LARGEST_STEP * (1.0 - 1e-9) / max(self._output.slope, 1e-3)
-        if self._handover is None:
-            self._handover = Handover(self._estimator, new, ticks, step)
+        limit, under_way = self._output.saturation, self._handover
+        if under_way is None:
+            self._handover = Handover(self._estimator, new, ticks, step, limit)
         else:
             # An unfinished one is left from where it is, towards the old estimate.
-            under_way = self._handover
-            self._handover = Handover(under_way.old, new, ticks, step, under_way.offset)
+            offset = under_way.offset
+            self._handover = Handover(under_way.old, new, ticks, step, limit, offset)
         self._estimator = new
 
     def _estimate(self, z: Floats) -> Floats:

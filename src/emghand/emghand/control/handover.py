@@ -57,6 +57,9 @@ class Handover:
         Length of the blend, at least 1.
     largest_step : float
         Bound per tick and DOF, of the estimate.
+    limit : float
+        Estimates beyond +-limit are taken for the limit: they make no difference to the output, and
+        nobody shall wait for a way that nobody sees.
     offset : ndarray, shape (n_dofs,), optional
         What an unfinished hand-over has added to `old` so far.
     """
@@ -67,13 +70,14 @@ class Handover:
         new: Estimator,
         ticks: int,
         largest_step: float,
+        limit: float,
         offset: Floats | None = None,
     ) -> None:
         delays = new.decoder.delays
         self.old, self.new = old, new
         self._ticks = ticks
         self._warm = round(WARM_S * new.model.tick_rate) + (delays[-1] if delays else 0)
-        self._step = largest_step
+        self._step, self._limit = largest_step, limit
         self._count = 0
         self.offset = np.zeros(new.decoder.n_dofs_) if offset is None else offset.copy()
         self.finished = False
@@ -81,10 +85,11 @@ class Handover:
 
     def step(self, z: Floats) -> Floats:
         """Estimate of one tick; features (n_features,) -> (n_dofs,)."""
-        a = self.old.step(z)
+        a = self._limited(self.old.step(z))
         if self._count == 0:
             self.new.decoder.start_from(a + self.offset)
-        b = self.new.step(z)
+        estimate = self.new.step(z)
+        b = self._limited(estimate)
         self._count += 1
         weight = min(max(self._count - self._warm, 0) / self._ticks, 1.0)
         wanted = weight * (b - a)
@@ -93,5 +98,8 @@ class Handover:
         )
         if weight == 1.0 and np.array_equal(self.offset, wanted):
             self.finished = True
-            return b
+            return estimate
         return a + self.offset
+
+    def _limited(self, x_hat: Floats) -> Floats:
+        return np.minimum(np.maximum(x_hat, -self._limit), self._limit)

@@ -69,6 +69,8 @@ def start(tmp_path):
     yield make
     for worker in workers:
         worker.close()
+    for worker in workers:
+        worker.join()
         assert worker.pid == 0
 
 
@@ -174,6 +176,15 @@ def test_ticks_never_wait_for_a_worker_that_is_behind_and_are_counted(start):
         longest = max(longest, time.thread_time() - before)
     assert worker.dropped > 10_000
     assert longest < 0.02
+
+
+def test_closing_does_not_wait_for_a_worker_that_is_busy(start):
+    worker = start(worker_rules.always(worker_rules.hang))
+    feed(worker, rows(EVERY))
+    before = time.thread_time()
+    worker.close()
+    assert time.thread_time() - before < 0.02
+    worker.join()
 
 
 def test_values_that_are_not_finite_reach_the_rule_marked_and_harm_nothing(start):
