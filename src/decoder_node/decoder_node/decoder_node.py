@@ -298,7 +298,8 @@ class DecoderNode(EmghandNode):
             self._journal.snapshot(
                 tick, pipeline.snapshot(), to_json(pipeline.output), self._loaded.model.model_id
             )
-        quiet = self._surroundings.prompt or self._surroundings.stopped
+        # What a hand-over does is no movement of the user.
+        quiet = self._surroundings.prompt or self._surroundings.stopped or pipeline.blending
         self._movements.after_tick(stamp, tick, decoded.x_hat, quiet)
         self._adaptation.after_tick(stamp, z, tick, decoded)
 

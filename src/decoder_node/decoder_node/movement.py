@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 from builtin_interfaces.msg import Time
 from emghand_interfaces.msg import MovementEvent
 from numpy.typing import NDArray
 from rclpy.node import Node
 
+from emghand.adapt.detector import DetectorSettings, MovementDetector
 from emghand.dofs import dof_names
 from emghand.storage.models import Model
 from emghand_ros import qos
 from emghand_ros.conversions import to_field
+from emghand_ros.parameters import SettingsParameters
 
 
 class Movements:
@@ -26,17 +26,22 @@ class Movements:
 
     def __init__(self, node: Node) -> None:
         self._publisher = node.create_publisher(MovementEvent, "decoder/movement", qos.EVENT)
-        self._detector = None
+        self._settings = SettingsParameters(node, DetectorSettings, "movement", self._change)
+        self._detector: MovementDetector | None = None
         self._dofs: list[str] = []
+        self._tick_rate = 0.0
 
     def configure(self, model: Model) -> None:
         """Detect in the estimates of a model from now on, from nothing."""
-        if importlib.util.find_spec("emghand.adapt.detector") is None:
-            return
-        from emghand.adapt.detector import DetectorSettings, MovementDetector
+        self._dofs, self._tick_rate = list(dof_names(model.dofs)), model.tick_rate
+        self._start(self._settings.value)
 
-        self._dofs = list(dof_names(model.dofs))
-        self._detector = MovementDetector(DetectorSettings(), len(self._dofs), model.tick_rate)
+    def _change(self, settings: DetectorSettings) -> None:
+        if self._dofs:
+            self._start(settings)
+
+    def _start(self, settings: DetectorSettings) -> None:
+        self._detector = MovementDetector(settings, len(self._dofs), self._tick_rate)
 
     def after_tick(self, stamp: Time, tick: int, x_hat: NDArray[np.float64], quiet: bool) -> None:
         """Take an estimate; publish what became known with it."""

@@ -1,7 +1,5 @@
 """decoder_node adapts at rest only, pauses, says everything, and can be put back."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 import still_rule
@@ -326,7 +324,6 @@ def test_a_worker_process_proposes_and_the_model_takes_over(adapting):
     wait_until(lambda: worker.pid == 0, "the end of the worker")
 
 
-@pytest.mark.skipif(find_spec("emghand.adapt.detector") is None, reason="there is no detector")
 def test_movements_and_plateaus_are_published_but_none_of_a_prompt(adapting):
     adapting.start(enabled=False)
     for scale in (QUIET, 1.0, QUIET, 1.0, QUIET):
