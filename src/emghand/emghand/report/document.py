@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emghand.errors import UserError
 from emghand.evaluate.results import Result
+from emghand.report.adaptation_section import adaptation_section
 from emghand.report.html import Cell, Picture, Section, Table
 from emghand.report.movement_section import movement_section
 from emghand.report.parts import Choice, tracking_columns
@@ -31,6 +32,7 @@ def build(material: Material, choice: Choice) -> list[Section]:
         _summary(material, choice),
         _over_time(material, choice),
         movement_section(material),
+        adaptation_section(material),
         *score_sections(material, choice),
         latency_section(material),
         signal_section(material),
