@@ -15,6 +15,7 @@ computed during the recording, so that it can run the model.
     emghand train sessions/s01 --fit max_features=48 --fit selection_stop=bic --fit trial_lag_s=0.2
     emghand train sessions/s01 --decoder svr --param cost=3 --search gamma=0.1,0.3,1
     emghand train sessions/s01 --tune-output
+    emghand train sessions/s01 --adaptable
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from emghand.evaluate.crossval import CrossValidation
     from emghand.storage.models import Model
     from emghand.storage.sessions import Session
-    from emghand.training import TrainSettings
+    from emghand.training import Dataset, TrainSettings
 
 HELP = "train a decoder on a session"
 
@@ -97,6 +98,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MAP",
         help="learn only the actions of a map (emghand actions select), as the DOFs they drive",
     )
+    parser.add_argument(
+        "--adaptable",
+        action="store_true",
+        help="write the companion that adaptation needs as well (see emghand adapt)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -129,12 +135,16 @@ def run(args: argparse.Namespace) -> int:
     if args.encoder_data and settings.encoder == "none":
         raise UserError("--encoder-data: name the encoder with --encoder")
     paths = [source] if session is None else _bags(session, args.bags or ())
-    model, validation = _learn(args, settings, paths, "100%" if session else args.until)
+    model, validation, dataset = _learn(args, settings, paths, "100%" if session else args.until)
     if args.output or session is None:
         path = Path(args.output)
     else:
         path = session.new_file_path("models", settings.decoder, EXTENSION)
     save_model(model, path)
+    if args.adaptable:
+        from emghand.adapt.companion import companion_of, companion_path, save_companion
+
+        save_companion(companion_of(model, dataset, settings), companion_path(path))
     result = {
         "model": str(path),
         "model_id": model.model_id,
@@ -165,8 +175,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _learn(
     args: argparse.Namespace, settings: TrainSettings, paths: Sequence[Path], until: str
-) -> tuple[Model, CrossValidation]:
-    """Model of all repetitions, and the scores of each one left out."""
+) -> tuple[Model, CrossValidation, Dataset]:
+    """Model of all repetitions, the scores of each one left out, and what was learned from."""
     import math
 
     from emghand.actions import load_action_map
@@ -199,7 +209,7 @@ def _learn(
     if args.tune_output:
         tuning = tune_output(dataset, settings, unlabelled=unlabelled)
         output, scores["tuned_output"] = tuning.output, tuning.as_dict()
-    return train(dataset, settings, output, scores, unlabelled), validation
+    return train(dataset, settings, output, scores, unlabelled), validation, dataset
 
 
 def _keep(session: Session, path: Path, text: str) -> None:
