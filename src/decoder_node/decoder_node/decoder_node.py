@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,9 @@ from emghand_ros.parameters import SettingsParameters
 
 SILENCE_S = 1.0
 
+TRIAL_TICKS = 3
+"""So many ticks are run with a new model; the first is slow, and others may be disturbed."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LoadedModel:
@@ -42,15 +46,25 @@ class LoadedModel:
 
 
 def load(uri: str) -> LoadedModel:
-    """Read a model and run one tick with it, so that its first real tick is not its slowest.
+    """Read a model and run a few ticks with it, so that its first real tick is not its slowest.
 
     Raises
     ------
     UserError
-        When it cannot be read.
+        When it cannot be read, or needs longer for a tick than there is until the next.
     """
     model = load_model(uri)
-    DecoderPipeline(model).step(np.zeros(model.n_features), 0)
+    pipeline, z = DecoderPipeline(model), np.zeros(model.n_features)
+    fastest_s = math.inf
+    for tick in range(TRIAL_TICKS):
+        start = time.perf_counter()
+        pipeline.step(z, tick)
+        fastest_s = min(fastest_s, time.perf_counter() - start)
+    if fastest_s * model.tick_rate > 1.0:
+        raise UserError(
+            f"model {uri}: a tick takes {fastest_s * 1e3:.3g} ms on this machine, there are "
+            f"{1e3 / model.tick_rate:.3g} ms; use a smaller decoder or fewer ticks per second"
+        )
     return LoadedModel(model, FeatureSpace.of_model(model), str(Path(uri).absolute()))
 
 

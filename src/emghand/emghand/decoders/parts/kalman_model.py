@@ -290,9 +290,14 @@ class StandardFilter:
         """One tick; shapes (f,) -> (d,)."""
         A, a, W = self._transition.A, self._transition.a, self._transition.W
         x = np.einsum("de,e->d", A, self._x) + a
-        P = np.einsum("de,ef,gf->dg", A, self._P, A) + W
+        P = np.einsum("df,gf->dg", np.einsum("de,ef->df", A, self._P), A) + W
         P = np.minimum(np.maximum(P, -UNCERTAIN), UNCERTAIN)
-        self._P = np.linalg.solve(self._identity + np.einsum("de,ef->df", P, self._S), P)
+        spread = self._identity + np.einsum("de,ef->df", P, self._S)
+        try:
+            self._P = np.linalg.solve(spread, P)
+        except np.linalg.LinAlgError:
+            # Beside very large numbers the identity is lost in rounding.
+            self._P = np.linalg.pinv(spread) @ P
         seen = np.einsum("df,f->d", self._weights, z) - self._offset
         seen -= np.einsum("de,e->d", self._S, x)
         x += np.einsum("de,e->d", self._P, seen)
