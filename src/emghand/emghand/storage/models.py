@@ -153,6 +153,12 @@ class Model:
         """Length of the feature vector it expects."""
         return self.normaliser.n_features
 
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """SHA-256 of the recordings it learned from, in full or in part; its scores name them."""
+        found = self.scores.get("recordings")
+        return tuple(str(digest) for digest in found) if isinstance(found, list | tuple) else ()
+
     @functools.cached_property
     def model_id(self) -> str:
         """SHA-256 of the arrays and settings, hexadecimal."""
