@@ -149,6 +149,14 @@ def test_parameters_of_no_use_are_refused(kind, params):
         type(made).from_arrays({**made.get_params(), **params}, made.to_arrays())
 
 
+@pytest.mark.parametrize("kind", ["ridge", "polynomial", "kalman", "refit"])
+@pytest.mark.parametrize("value", ["abc", ("a",), 3.0, (), (0.0,), (float("inf"),), None])
+def test_a_grid_that_holds_no_positive_numbers_is_refused(kind, value):
+    name = "lambdas" if kind in ("ridge", "polynomial") else "process_gains"
+    with pytest.raises(UserError, match=f"{kind} decoder: {name} must be a list"):
+        fitted(decoder_class(kind)(**{name: value}))
+
+
 @pytest.mark.parametrize(
     "decoder",
     [
