@@ -244,6 +244,7 @@ def test_a_dof_without_any_number_is_named(tmp_path, collected, capsys):
         (["crossval", "SESSION", "SESSION"], "given twice"),
         (["crossval", "nowhere"], "does not exist"),
         (["compare", "ridge", "kalman"], "--on"),
+        (["train", "SESSION", "--until", "70%"], "not in a session"),
         (["compare", "MODEL", "ridge", "--on", "SESSION"], "one kind"),
         (["compare", "nothing.json", "other.json"], "cannot be read"),
         (["compare", "ridge", "--on", "SESSION"], "at least 2"),

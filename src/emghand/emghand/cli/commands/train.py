@@ -117,6 +117,10 @@ def run(args: argparse.Namespace) -> int:
     session = Session.open(source) if (source / MANIFEST).exists() else None
     if session is None and not args.output:
         raise UserError(f"{source}: is no session, name the model file with --output")
+    if session is None and args.bags:
+        raise UserError(f"{source}: is no session, --bags names nothing in it")
+    if session is not None and args.until != "100%":
+        raise UserError("--until: is for a recording that is not in a session; name its bag")
     if args.output:
         check_new(args.output)
     named = {
@@ -131,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     if args.encoder_data and settings.encoder == "none":
         raise UserError("--encoder-data: name the encoder with --encoder")
     paths = [source] if session is None else _bags(session, args.bags or ())
-    model, validation = _learn(args, settings, paths, "100%" if session else args.until)
+    model, validation = _learn(args, settings, paths, args.until)
     if args.output or session is None:
         path = Path(args.output)
     else:
