@@ -68,6 +68,8 @@ def test_who_evaluates_on_what_a_model_knows_in_part_is_warned(tmp_path, collect
     encoder = ["--encoder", "linear", "--encoder-size", "4", "--param", "lambdas=[0.01]"]
     encoder.append("--encoder-data")
     argv = ["train", paths["seen"], "--until", "70%", "--decoder", "ridge", "--output", model]
+    assert main([*argv, "--until", "0%"]) == 1
+    assert "--until 0%: nothing" in capsys.readouterr().err
     assert main([*argv, *encoder, paths["seen"]]) == 1
     assert "labelled recording" in capsys.readouterr().err
     assert main([*argv, *encoder, paths["more"]]) == 0

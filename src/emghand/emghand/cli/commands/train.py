@@ -234,7 +234,9 @@ def _first_part(recording: Recording, until: str) -> Recording:
     from emghand.storage.recording import Series, recording_digest
 
     blocks = cut(recording.blocks, recording.stream.rate, "0%", until)
-    if len(blocks) == len(recording.blocks) or not blocks:
+    if not blocks:
+        raise UserError(f"--until {until}: nothing of {recording.source} lies before it")
+    if len(blocks) == len(recording.blocks):
         return recording
     end = recording.blocks[len(blocks)].stamp_ns
     x_d, periods = recording.x_d, [p for p in recording.periods if p.stamp_ns < end]
