@@ -45,6 +45,14 @@ class Decoded:
     restarted: bool = False
 
 
+def decoder_of(model: Model) -> Decoder:
+    """A fresh copy of a model's decoder; of a large one this takes longer than a tick."""
+    found: Decoder = type(model.decoder).from_arrays(
+        model.decoder.get_params(), model.decoder.to_arrays()
+    )
+    return found
+
+
 class DecoderPipeline:
     """Runs a model tick by tick.
 
@@ -58,6 +66,8 @@ class DecoderPipeline:
         It is not changed: the pipeline runs a copy of the decoder.
     output_settings : OutputSettings, optional
         Instead of those of the model; they stay in force when the model is exchanged.
+    decoder : Decoder, optional
+        What `decoder_of` made of the model, for this pipeline alone.
 
     Attributes
     ----------
@@ -68,12 +78,17 @@ class DecoderPipeline:
         step was decoding, the rest output filters.
     """
 
-    def __init__(self, model: Model, output_settings: OutputSettings | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        output_settings: OutputSettings | None = None,
+        decoder: Decoder | None = None,
+    ) -> None:
         self.faults = dict.fromkeys(FAULTS, 0)
         self._own_settings = output_settings
         self._last_tick = -1
         self.x_hat_ns = 0
-        self._install(model, self._chain(model, output_settings))
+        self._install(model, self._chain(model, output_settings), decoder)
 
     @property
     def model(self) -> Model:
@@ -131,11 +146,17 @@ class DecoderPipeline:
         self._output.reset()
         self._last_tick = -1
 
-    def set_model(self, model: Model) -> None:
+    def set_model(self, model: Model, decoder: Decoder | None = None) -> None:
         """Exchange the model, between two ticks.
 
         The new decoder starts fresh. With the same DOFs the output filters go on where they were,
         so that the speed limit also bounds what the exchange does; else they start from rest.
+
+        Parameters
+        ----------
+        model : Model
+        decoder : Decoder, optional
+            What `decoder_of` made of it, for this pipeline alone, so that no tick waits for that.
 
         Raises
         ------
@@ -145,7 +166,7 @@ class DecoderPipeline:
         """
         chain = self._chain(model, self._own_settings)
         chain.adopt(self._output)
-        self._install(model, chain)
+        self._install(model, chain, decoder)
 
     def set_output(self, settings: OutputSettings) -> None:
         """Exchange the output settings, between two ticks; filters that stay keep their state.
@@ -206,11 +227,10 @@ class DecoderPipeline:
             raise SettingsError("mode: this decoder integrates velocities itself, set position")
         return OutputChain(chosen, model.dofs, model.tick_rate)
 
-    def _install(self, model: Model, chain: OutputChain) -> None:
+    def _install(self, model: Model, chain: OutputChain, decoder: Decoder | None) -> None:
         self._model = model
-        self._decoder: Decoder = type(model.decoder).from_arrays(
-            model.decoder.get_params(), model.decoder.to_arrays()
-        )
+        self._decoder = decoder_of(model) if decoder is None else decoder
+        self._decoder.reset()
         self._normaliser = model.normaliser
         # It remembers nothing, so that it needs no copy and no place in snapshots.
         self._encoder = model.encoder

@@ -42,6 +42,10 @@ VERSION = 2
 MAX_BYTES = 256 * 2**20
 MAX_JSON_BYTES = 8 * 2**20
 MAX_MEMBERS = 64
+MAX_COLUMNS = 2**18
+"""Most channels and pairs of channels that features are made of."""
+MAX_WINDOW = 2**24
+"""Most samples in the feature window, all channels together."""
 _MEMBER = re.compile(r"arrays/[a-z0-9_.]{1,80}\.npy")
 _HEADER = re.compile(
     rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \((\d{1,9},|\d{1,9}, \d{1,9})\), \} *\n"
@@ -141,6 +145,10 @@ class Model:
             raise UserError(
                 f"model: {self.n_channels} channels but {len(self.channel_names)} channel names"
             )
+        pairs = self.n_channels**2 // 2 if self.features.montage != "single" else 0
+        window = self.features.window * self.n_channels
+        if self.n_channels + pairs > MAX_COLUMNS or window > MAX_WINDOW:
+            raise UserError("model: its features are of more channels or samples than can be held")
         OutputChain(self.output, self.dofs, self.tick_rate)
 
     @property
@@ -152,6 +160,12 @@ class Model:
     def n_features(self) -> int:
         """Length of the feature vector it expects."""
         return self.normaliser.n_features
+
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """SHA-256 of the recordings it learned from, in full or in part; its scores name them."""
+        found = self.scores.get("recordings")
+        return tuple(str(digest) for digest in found) if isinstance(found, list | tuple) else ()
 
     @functools.cached_property
     def model_id(self) -> str:
