@@ -31,6 +31,7 @@ from emghand.errors import UserError
 from emghand.evaluate.metrics import score
 from emghand.signal.settings import FeatureSettings
 from emghand.storage.datasets import read_any
+from emghand.storage.datasets.gestures import postures
 from emghand.storage.datasets.myo_wrist import DOFS, GESTURES, REACTION_S
 from emghand.training import Dataset, TrainSettings, dataset_from_recording, fit, join
 
@@ -45,6 +46,9 @@ HUDGINS = FeatureSettings(
 )
 CYCLES = 6
 PERMUTATIONS = 10
+POSTURES = postures(np.arange(len(GESTURES)), GESTURES, DOFS)
+"""`x_d` of every gesture, shape (8, 4)."""
+
 HEADINGS = (
     *("session", "ticks", "all", "steady", "bal.", "bal. st."),
     *("flex", "dev", "rot", "fist", "mean", "steady"),
@@ -154,19 +158,14 @@ def part(session: Session, keep: np.ndarray) -> Session:
 
 def gestures(train: Session, test: Session) -> np.ndarray:
     """Gesture of each test row, shape (m,), by LDA of the steady rows of the training part."""
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
-    Z = train.data.Z[train.steady]
-    mean, std = Z.mean(axis=0), Z.std(axis=0)
-    std[std == 0.0] = 1.0
-    lda = LinearDiscriminantAnalysis().fit((Z - mean) / std, train.gesture[train.steady])
-    return np.asarray(lda.predict((test.data.Z - mean) / std))
+    x_hat = estimate(train, test, "lda")
+    return np.argmin([((x_hat - posture) ** 2).sum(axis=1) for posture in POSTURES], axis=0)
 
 
-def dofs(train: Session, test: Session) -> np.ndarray:
-    """`x_hat` of each test row by ridge regression, shape (m, 4)."""
+def estimate(train: Session, test: Session, decoder: str) -> np.ndarray:
+    """`x_hat` of each test row, shape (m, 4)."""
     data = replace(train.data, use=train.data.use & train.steady)
-    return fit(data, TrainSettings("ridge", max_lag_s=0.0)).predict(test.data)
+    return fit(data, TrainSettings(decoder, max_lag_s=0.0)).predict(test.data)
 
 
 def permuted(session: Session, seed: int) -> Session:
@@ -181,7 +180,8 @@ def permuted(session: Session, seed: int) -> Session:
     starts |= np.diff(data.stamps_ns, prepend=data.stamps_ns[0]) > 5e8
     block = np.cumsum(starts) - 1
     labels = np.random.default_rng(seed).integers(len(GESTURES), size=block[-1] + 1)
-    return replace(session, gesture=labels[block])
+    gesture = labels[block]
+    return replace(session, gesture=gesture, data=replace(data, X=POSTURES[gesture]))
 
 
 def balanced(true: np.ndarray, found: np.ndarray) -> float:
@@ -205,7 +205,7 @@ def evaluate(sessions: list[Session]) -> dict[tuple[str, str], dict[str, object]
         tally = tallies.setdefault((scheme, test.name), Tally([], [], []))
         tally.tests.append(test)
         tally.found.append(gestures(train, test))
-        tally.x_hat.append(dofs(train, test))
+        tally.x_hat.append(estimate(train, test, "ridge"))
     result: dict[tuple[str, str], dict[str, object]] = {}
     for key, tally in tallies.items():
         found, x_hat = np.concatenate(tally.found), np.concatenate(tally.x_hat)

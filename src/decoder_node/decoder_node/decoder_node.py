@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
 from pathlib import Path
@@ -21,7 +22,9 @@ from decoder_node.movement import Movements
 from decoder_node.settings import DecoderNodeSettings
 from decoder_node.surroundings import Surroundings
 from emghand.adapt.live import RunningModel
+from emghand.control.handover import decoder_of
 from emghand.control.settings import OutputSettings
+from emghand.decoders.base import Decoder
 from emghand.dofs import dof_names
 from emghand.errors import UserError
 from emghand.pipeline import DecoderPipeline
@@ -35,27 +38,44 @@ from emghand_ros.parameters import SettingsParameters
 
 SILENCE_S = 1.0
 
+TRIAL_TICKS = 3
+"""So many ticks are run with a new model; the first is slow, and others may be disturbed."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LoadedModel:
-    """A model that was read and tried out, the features it expects, and its file."""
+    """A model that was read and tried out, a decoder to run, the features it expects, its file."""
 
     model: Model
+    decoder: Decoder
     space: FeatureSpace
     uri: str
 
 
 def load(uri: str) -> LoadedModel:
-    """Read a model and run one tick with it, so that its first real tick is not its slowest.
+    """Read a model and run a few ticks with it, so that its first real tick is not its slowest.
 
     Raises
     ------
     UserError
-        When it cannot be read.
+        When it cannot be read, or needs longer for a tick than there is until the next.
     """
     model = load_model(uri)
-    DecoderPipeline(model).step(np.zeros(model.n_features), 0)
-    return LoadedModel(model, FeatureSpace.of_model(model), str(Path(uri).absolute()))
+    # Made here, so that no tick waits for it.
+    decoder = decoder_of(model)
+    pipeline, z = DecoderPipeline(model, None, decoder), np.zeros(model.n_features)
+    fastest_s = math.inf
+    for tick in range(TRIAL_TICKS):
+        start = time.perf_counter()
+        pipeline.step(z, tick)
+        fastest_s = min(fastest_s, time.perf_counter() - start)
+    if fastest_s * model.tick_rate > 1.0:
+        raise UserError(
+            f"model {uri}: a tick takes {fastest_s * 1e3:.3g} ms on this machine, there are "
+            f"{1e3 / model.tick_rate:.3g} ms; use a smaller decoder or fewer ticks per second"
+        )
+    space = FeatureSpace.of_model(model)
+    return LoadedModel(model, decoder, space, str(Path(uri).absolute()))
 
 
 class DecoderNode(EmghandNode):
@@ -125,10 +145,10 @@ class DecoderNode(EmghandNode):
             self._mismatch = ""
         if self._pipeline is None:
             own = self._output.value if self._keep_output else None
-            self._pipeline = DecoderPipeline(loaded.model, own)
+            self._pipeline = DecoderPipeline(loaded.model, own, loaded.decoder)
             self._fresh = True
         else:
-            self._pipeline.set_model(loaded.model)
+            self._pipeline.set_model(loaded.model, loaded.decoder)
         self._loaded = loaded
         names = list(dof_names(loaded.model.dofs))
         self._out_message.name = names
@@ -145,8 +165,8 @@ class DecoderNode(EmghandNode):
     def _adapt(self, running: RunningModel, blend_s: float) -> None:
         """Let a model of the same features take over from the one in force."""
         assert self._pipeline is not None and self._loaded is not None
-        self._pipeline.set_model(running.model, blend_s)
-        self._loaded = LoadedModel(running.model, self._loaded.space, running.uri)
+        self._pipeline.set_model(running.model, running.decoder, blend_s)
+        self._loaded = dataclasses.replace(self._loaded, model=running.model, uri=running.uri)
         if not self._fresh:
             self._announce(PipelineEvent.MODEL, blend_s=blend_s)
         self._publish_model()

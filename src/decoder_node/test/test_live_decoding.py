@@ -8,8 +8,11 @@ from emghand_interfaces.msg import FeatureFrame, FeatureInfo, StateSnapshot
 from live_bench import detail, make_model, make_recording, make_stream, skip_blocks
 from rclpy.parameter import Parameter
 
+from decoder_node.decoder_node import load
 from emghand.control.settings import OutputSettings
+from emghand.errors import UserError
 from emghand.pipeline import DecoderPipeline, Pipeline
+from emghand.storage.models import save_model
 from emghand.storage.recording import Block
 from emghand_ros import qos
 from emghand_ros.testing import wait_until
@@ -154,6 +157,13 @@ def test_a_model_that_does_not_fit_is_refused_and_the_old_one_goes_on(bench):
     bench.play(make_recording(1.0, first=1008), describe=False)
     assert len(bench.heard["/decoder/x_hat"]) > before
     assert {m.model_id for m in bench.heard["/decoder/model"]} == {model.model_id}
+
+
+def test_a_model_that_is_too_slow_for_its_ticks_is_refused(tmp_path):
+    path = tmp_path / "slow.emgmodel"
+    save_model(dataclasses.replace(make_model(), rate=1e9), path)
+    with pytest.raises(UserError, match=r"a tick takes .* ms on this machine"):
+        load(str(path))
 
 
 def test_features_of_another_space_are_not_decoded_and_the_reason_is_shown(bench):

@@ -13,6 +13,7 @@ from emghand.adapt.messages import Failure, Outcome
 from emghand.adapt.settings import AdaptationSettings
 from emghand.adapt.worker import Result, Worker
 from emghand.control.decoder_pipeline import Decoded, DecoderPipeline
+from emghand.decoders.base import Decoder
 from emghand.errors import UserError
 from emghand.storage.models import Model
 
@@ -24,10 +25,19 @@ REFERENCE_RULE = "reference"
 
 @dataclass(frozen=True)
 class RunningModel:
-    """A model and the file it is in."""
+    """A model and the file it is in.
+
+    Parameters
+    ----------
+    model : Model
+    uri : str
+    decoder : Decoder, optional
+        A copy of its decoder that is ready to run, once: no tick shall wait for it.
+    """
 
     model: Model
     uri: str
+    decoder: Decoder | None = None
 
 
 @dataclass(frozen=True)
@@ -214,7 +224,7 @@ class Adaptation:
         elif model.model_id == self.running.model.model_id:
             self._say("refused", "this decoder is in force already" + replaced, outcome)
         else:
-            self._pending = (RunningModel(model, outcome.uri), outcome)
+            self._pending = (RunningModel(model, outcome.uri, result.decoder), outcome)
             self._say("accepted", outcome.cause + replaced, outcome, self._pending[0])
 
     def _misfit(self, model: Model) -> str:

@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 from emghand.adapt.learner import Learner, read_proposed
 from emghand.adapt.messages import Answer, Failure, Limits, Outcome, Setup
 from emghand.adapt.recent import Block
+from emghand.control.handover import decoder_of
+from emghand.decoders.base import Decoder
 from emghand.errors import UserError
 from emghand.storage.models import Model
 
@@ -49,6 +51,8 @@ class Proposed:
 
     outcome: Outcome
     model: Model | None
+    decoder: Decoder | None = None
+    """A copy of its decoder, made here so that no tick waits for it."""
 
 
 Result = Proposed | Failure
@@ -79,7 +83,8 @@ class Worker(Protocol):
 
 def _read(outcome: Outcome) -> Result:
     try:
-        return Proposed(outcome, read_proposed(outcome))
+        model = read_proposed(outcome)
+        return Proposed(outcome, model, None if model is None else decoder_of(model))
     except UserError as error:
         return Failure(f"the model proposed is of no use: {error}")
 

@@ -203,20 +203,21 @@ def read_examples(
     return join([dataset_from_recording(read_any(p), features) for p in paths])
 
 
-def read_until(path: Path, until: str) -> Recording:
+def first_part(recording: Recording, until: str) -> Recording:
     """A recording up to a place such as ``70%`` or ``90s``, labels included.
 
     Raises
     ------
     UserError
-        When it cannot be read, or the place is none.
+        When the place is none, or nothing lies before it.
     """
-    from emghand.storage.datasets import cut, read_any
+    from emghand.storage.datasets import cut
     from emghand.storage.recording import Series, recording_digest
 
-    recording = read_any(path)
     blocks = cut(recording.blocks, recording.stream.rate, "0%", until)
-    if len(blocks) == len(recording.blocks) or not blocks:
+    if not blocks:
+        raise UserError(f"--until {until}: nothing of {recording.source} lies before it")
+    if len(blocks) == len(recording.blocks):
         return recording
     end = recording.blocks[len(blocks)].stamp_ns
     x_d, periods = recording.x_d, [p for p in recording.periods if p.stamp_ns < end]
@@ -238,26 +239,28 @@ def training_examples(
         When a recording is another one, or one is missing.
     """
     from emghand.actions import load_action_map
+    from emghand.storage.datasets import read_any
     from emghand.training import dataset_from_recording, join
 
     listed = model.scores.get("recordings")
-    wanted = listed if isinstance(listed, list) and listed else [model.training_hash]
+    known = listed if isinstance(listed, list) and listed else [model.training_hash]
     found = {}
     for path in find_recordings(targets, label):
-        recording = read_until(path, until)
-        if recording.digest not in wanted:
+        recording = first_part(read_any(path), until)
+        if recording.digest not in known:
             raise UserError(
                 f"{path}: the model was not trained on this recording, or not on all of it (see "
                 "--until)"
             )
         found[recording.digest] = dataset_from_recording(recording, model.features)
-    missing = [digest for digest in wanted if digest not in found]
-    if missing:
+    # In the order of the training; what else it knew (a whole of which it learned a part, data of
+    # an encoder) is listed behind.
+    dataset = join([found[digest] for digest in known if digest in found])
+    if dataset.digest != model.training_hash:
         raise UserError(
-            f"the model was trained on {len(wanted)} recordings, {len(missing)} of them are not "
-            f"named here (SHA-256 {str(missing[0])[:12]}...)"
+            f"the model was trained on other recordings than these {len(found)}: name all of them, "
+            "each as long as in training (see --until)"
         )
-    dataset = join([found[digest] for digest in wanted])
     return dataset if action_map is None else load_action_map(action_map).apply(dataset)
 
 

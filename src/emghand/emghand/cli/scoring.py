@@ -78,18 +78,19 @@ def check_free(path: str | None) -> None:
     Raises
     ------
     UserError
-        When it has another ending, or exists.
+        When it has another ending, it or the file of its ticks exists, or its folder does not.
     """
     from pathlib import Path
 
     from emghand.errors import UserError
+    from emghand.storage.files import check_new
 
     if path is None:
         return
     if Path(path).suffix != ".json":
         raise UserError(f"{path}: the name of a result ends in .json")
-    if Path(path).exists():
-        raise UserError(f"{path}: exists already; choose another name")
+    check_new(path)
+    check_new(Path(path).with_suffix(".npz"))
 
 
 def document(result: Result) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emghand.control.chain import OutputChain
 from emghand.control.handover import LARGEST_STEP, Estimator, Handover
 from emghand.control.settings import OutputSettings
-from emghand.decoders.base import LARGEST
+from emghand.decoders.base import LARGEST, Decoder
 from emghand.dofs import Dof
 from emghand.errors import UserError
 from emghand.settings import SettingsError
@@ -59,6 +59,8 @@ class DecoderPipeline:
         It is not changed: the pipeline runs a copy of the decoder.
     output_settings : OutputSettings, optional
         Instead of those of the model; they stay in force when the model is exchanged.
+    decoder : Decoder, optional
+        What `decoder_of` made of the model, for this pipeline alone.
 
     Attributes
     ----------
@@ -69,14 +71,19 @@ class DecoderPipeline:
         step was decoding, the rest output filters.
     """
 
-    def __init__(self, model: Model, output_settings: OutputSettings | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        output_settings: OutputSettings | None = None,
+        decoder: Decoder | None = None,
+    ) -> None:
         self.faults = dict.fromkeys(FAULTS, 0)
         self._own_settings = output_settings
         self._last_tick = -1
         self.x_hat_ns = 0
         self._handover: Handover | None = None
         self._set_chain(self._chain(model, output_settings))
-        self._estimator = Estimator(model)
+        self._estimator = Estimator(model, decoder)
 
     @property
     def model(self) -> Model:
@@ -145,7 +152,7 @@ class DecoderPipeline:
         self._output.reset()
         self._last_tick = -1
 
-    def set_model(self, model: Model, blend_s: float = 0.0) -> None:
+    def set_model(self, model: Model, decoder: Decoder | None = None, blend_s: float = 0.0) -> None:
         """Exchange the model, between two ticks.
 
         Without a blend the new decoder starts fresh and alone. With the same DOFs the output
@@ -163,6 +170,8 @@ class DecoderPipeline:
         Parameters
         ----------
         model : Model
+        decoder : Decoder, optional
+            What `decoder_of` made of it, for this pipeline alone, so that no tick waits for that.
         blend_s : float
             Shortest length of the blend [s]; 0: none.
 
@@ -175,12 +184,12 @@ class DecoderPipeline:
         alike = (old.dofs, old.n_features) == (model.dofs, model.n_features)
         if blend_s > 0.0 and alike:
             self._chain(model, self.output)
-            self._blend(Estimator(model), max(1, round(blend_s * model.tick_rate)))
+            self._blend(Estimator(model, decoder), max(1, round(blend_s * model.tick_rate)))
             return
         chain = self._chain(model, self._own_settings)
         chain.adopt(self._output)
         self._handover = None
-        self._estimator = Estimator(model)
+        self._estimator = Estimator(model, decoder)
         self._set_chain(chain)
 
     def set_output(self, settings: OutputSettings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from emghand.decoders.base import Decoder
 from emghand.storage.models import Model
 
 Floats = NDArray[np.float64]
@@ -16,6 +17,14 @@ LARGEST_STEP = 0.05
 """Most that a hand-over may add to the output from one tick to the next."""
 
 
+def decoder_of(model: Model) -> Decoder:
+    """A fresh copy of a model's decoder; of a large one this takes longer than a tick."""
+    found: Decoder = type(model.decoder).from_arrays(
+        model.decoder.get_params(), model.decoder.to_arrays()
+    )
+    return found
+
+
 class Estimator:
     """From features to `x_hat`: normaliser, encoder and a decoder of its own.
 
@@ -23,13 +32,14 @@ class Estimator:
     ----------
     model : Model
         It is not changed: this runs a copy of its decoder.
+    decoder : Decoder, optional
+        What `decoder_of` made of the model, for this alone.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, decoder: Decoder | None = None) -> None:
         self.model = model
-        self.decoder = type(model.decoder).from_arrays(
-            model.decoder.get_params(), model.decoder.to_arrays()
-        )
+        self.decoder = decoder_of(model) if decoder is None else decoder
+        self.decoder.reset()
         self._normaliser = model.normaliser
         # It remembers nothing, so that it needs no copy and no place in snapshots.
         self._encoder = model.encoder

@@ -369,6 +369,19 @@ class Decoder(ABC):
             raise UserError(f"{self.kind} decoder: {name} must be a {kind} {bound}, got {value!r}")
         return value
 
+    def _positive(self, name: str) -> Floats:
+        """Constructor argument `name`, which must be a list of positive numbers."""
+        value = getattr(self, name)
+        try:
+            found = np.array(value, dtype=np.float64)
+        except (ValueError, TypeError):
+            found = np.zeros(0)
+        if found.ndim != 1 or not found.size or not ((found > 0.0) & (found < LARGEST)).all():
+            raise UserError(
+                f"{self.kind} decoder: {name} must be a list of positive numbers, got {value!r}"
+            )
+        return found
+
     def _choice(self, name: str, choices: tuple[str, ...]) -> str:
         """Constructor argument `name`, which must be one of `choices`."""
         value = getattr(self, name)

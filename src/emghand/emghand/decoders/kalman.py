@@ -93,7 +93,7 @@ class KalmanDecoder(Decoder):
 
     def _fit(self, Z: Floats, X: Floats, groups: Ints, follows: Bools) -> None:
         factor = kalman_model.choose_process_gain(
-            Z, X, groups, follows, self.process_gains, *self._bounds()
+            Z, X, groups, follows, self._positive("process_gains"), *self._bounds()
         )
         transition = kalman_model.fit_transition(X, follows)
         observation = kalman_model.fit_observation(Z, X)

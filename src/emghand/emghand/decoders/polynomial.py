@@ -65,7 +65,9 @@ class PolynomialDecoder(Decoder):
         used = _most_correlated(Z, X, int(self._number("max_features", low=1, whole=True)))
         i, j = np.triu_indices(len(used))
         terms = np.hstack([Z[:, used], Z[:, used[i]] * Z[:, used[j]]])
-        coef, self.intercept_, self.lambda_ = fit_ridge(self.kind, terms, X, groups, self.lambdas)
+        coef, self.intercept_, self.lambda_ = fit_ridge(
+            self.kind, terms, X, groups, self._positive("lambdas")
+        )
         self.linear_ = np.zeros((X.shape[1], Z.shape[1]))
         self.linear_[:, used] = coef[:, : len(used)]
         self.quadratic_ = np.ascontiguousarray(coef[:, len(used) :])

@@ -86,7 +86,7 @@ class RefitDecoder(Decoder):
     def _fit(self, Z: Floats, X: Floats, groups: Ints, follows: Bools) -> None:
         low, high = self._ranges()
         factor = kalman_model.choose_process_gain(
-            Z, X, groups, follows, self.process_gains, low, high
+            Z, X, groups, follows, self._positive("process_gains"), low, high
         )
         transition = kalman_model.fit_transition(X, follows)
         observation = kalman_model.fit_observation(Z, X)

@@ -57,7 +57,9 @@ class RidgeDecoder(Decoder):
         self.tick_rate = tick_rate
 
     def _fit(self, Z: Floats, X: Floats, groups: Ints, follows: Bools) -> None:
-        self.coef_, self.intercept_, self.lambda_ = fit_ridge(self.kind, Z, X, groups, self.lambdas)
+        self.coef_, self.intercept_, self.lambda_ = fit_ridge(
+            self.kind, Z, X, groups, self._positive("lambdas")
+        )
 
     def _estimate(self, z: Floats) -> Floats:
         # einsum: unlike a BLAS product, its bits do not depend on the number of threads.

@@ -12,6 +12,9 @@ from emghand.errors import UserError
 DEEPEST = 64
 """Bound of the depth of a tree, and so of the time of a step."""
 
+MOST_NODES = 2**18
+"""Most nodes that a step looks at, trees times depth: it keeps a step below some 10 ms."""
+
 Tree = tuple[Any, Floats]
 """A tree of scikit-learn, and what each of its nodes adds to the estimate, shape (n, d)."""
 
@@ -141,8 +144,14 @@ class TreesDecoder(Decoder):
                 f"{self.kind} decoder: array nodes_ refers to features, nodes or leaves that are "
                 "not there, or back to itself"
             )
-        if _depth(nodes, self.roots_) > DEEPEST:
+        depth = _depth(nodes, self.roots_)
+        if depth > DEEPEST:
             raise UserError(f"{self.kind} decoder: array nodes_ is deeper than {DEEPEST}")
+        if len(self.roots_) * max(depth, 1) > MOST_NODES:
+            raise UserError(
+                f"{self.kind} decoder: {len(self.roots_)} trees of depth {depth} take too long for "
+                "a tick; lower n_trees or max_depth"
+            )
 
 
 def _extra(Z: Floats, X: Floats, common: dict[str, Any]) -> tuple[list[Tree], Floats, Floats]:

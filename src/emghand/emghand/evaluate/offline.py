@@ -117,7 +117,7 @@ def evaluate_model(
         metrics=metrics,
         model_id=model.model_id,
         faults=faults,
-        trained_on=tuple(str(d) for d in model.scores.get("recordings", ())),
+        trained_on=model.recordings,
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from emghand.dofs import Dof, dof_names
 from emghand.errors import UserError
 from emghand.evaluate.metrics import Case, make_case, measure, plain
+from emghand.storage.arrays import DAMAGED
 from emghand.storage.files import write_file
 
 SIGNALS = ("x_hat", "x_hat_compensated", "out_x_hat", "out_x_hat_compensated")
@@ -262,7 +263,7 @@ def _read_array(name: str, data: bytes, ndim: int, kind: str) -> NDArray[Any]:
         if np.lib.format.read_magic(stream) != (1, 0):
             raise ValueError("another version of npy")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    except ValueError as error:
+    except DAMAGED as error:
         raise UserError(f"{name}: {error}") from error
     start = stream.tell()
     if fortran or dtype != np.dtype(kind) or len(shape) != ndim:

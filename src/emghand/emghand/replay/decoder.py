@@ -128,7 +128,8 @@ class _Section:
                 model = self._find_model(event.detail["model_id"])
                 output = _output(event.detail["output"])
                 model = dataclasses.replace(model, output=output)
-                self._pipeline.set_model(model, float(event.detail.get("blend_s", 0.0)))
+                blend_s = float(event.detail.get("blend_s", 0.0))
+                self._pipeline.set_model(model, blend_s=blend_s)
 
     def _resume(self, tick: int) -> None:
         """Take the snapshot from which this tick is the next one, if there is one."""

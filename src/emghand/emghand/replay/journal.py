@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emghand.errors import UserError
+from emghand.storage.arrays import read_arrays
 from emghand.storage.bags import BagError, BagReader
 from emghand.storage.bags.convert import split_streams, stamp_ns
 from emghand.storage.recording import Block, Stream
@@ -162,10 +163,9 @@ def _event(message: Any) -> Event:
 
 def _snapshot(message: Any) -> Snapshot:
     try:
-        with np.load(io.BytesIO(message.data.tobytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(io.BytesIO(message.data.tobytes()))
         settings = json.loads(message.settings)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (UserError, ValueError) as error:
         raise BagError(f"snapshot of {message.node}: cannot be read: {error}") from error
     return Snapshot(int(message.tick), stamp_ns(message), message.model_id, settings, arrays)
 

@@ -13,7 +13,7 @@ from emghand.errors import UserError
 from emghand.report import style
 from emghand.report.files import check_free
 from emghand.report.tracking import Column, spans_of_periods, tracking_figure
-from emghand.storage.files import write_file
+from emghand.storage.files import check_new, write_file
 from emghand.storage.recording import Period
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def check_output(path: str | Path, *, replace: bool = False) -> str:
     kind = Path(path).suffix.removeprefix(".").lower()
     if kind not in style.FORMATS:
         raise UserError(f"{path}: name the figure .png, .svg or .pdf")
+    check_new(path, replace=True)
     check_free([Path(path)], replace)
     with style.drawing():
         return kind

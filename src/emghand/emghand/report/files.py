@@ -11,7 +11,7 @@ from emghand.report.document import build, subtitle, title
 from emghand.report.html import Picture, page
 from emghand.report.parts import Choice
 from emghand.report.sources import Material
-from emghand.storage.files import write_file
+from emghand.storage.files import make_folder, write_file
 
 
 def write_report(
@@ -71,10 +71,7 @@ def write_report(
     html = page(title(material), subtitle(material), sections)
     write_file(output, html.encode(), replace=replace)
     if figures is not None:
-        try:
-            Path(figures).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{figures}: cannot be made: {error.strerror or error}") from error
+        make_folder(figures)
     for path, (picture, kind) in drawn.items():
         write_file(path, style.render(picture.figure, kind), replace=replace)
     return [output, *drawn]

@@ -68,6 +68,7 @@ def tracking_columns(material: Material, signal: str, found: Found | None = None
         Movements to be marked.
     """
     columns: dict[str, Column] = {}
+    starts: dict[str, int] = {}
     for name, result in material.results.items():
         ticks = result.ticks
         if ticks is None:
@@ -81,10 +82,12 @@ def tracking_columns(material: Material, signal: str, found: Found | None = None
             # Folds of a cross-validation are not in the order of time.
             rows = rows[np.argsort(ticks.stamps_ns[rows], kind="stable")]
             stamps = ticks.stamps_ns[rows]
+            # Other windows begin to be scored at another tick: all lines share the first one's 0 s.
+            start = starts.setdefault(source.digest, int(stamps[0]))
             own = Column(
                 title=material.short_file(source.name),
                 dofs=ticks.names,
-                seconds=np.asarray((stamps - stamps[0]) * 1e-9, np.float64),
+                seconds=np.asarray((stamps - start) * 1e-9, np.float64),
                 x_d=ticks.x_d[rows],
                 lines={name: estimate[rows]},
                 movements=movement_spans(ticks, index),
@@ -112,8 +115,13 @@ def _with_line(column: Column, other: Column, name: str) -> Column:
     values = other.lines[name]
     if not np.array_equal(other.seconds, column.seconds):
         # Other windows make other ticks: the nearest one, at most half a tick away.
-        nearest = np.searchsorted(other.seconds, column.seconds).clip(0, len(values) - 1)
-        values = values[nearest]
+        after = np.searchsorted(other.seconds, column.seconds).clip(0, len(values) - 1)
+        before = np.maximum(after - 1, 0)
+        late, early = other.seconds[after] - column.seconds, column.seconds - other.seconds[before]
+        nearest = np.where(np.abs(early) < np.abs(late), before, after)
+        tick = float(np.median(np.diff(other.seconds))) if len(values) > 1 else 0.0
+        near = np.abs(other.seconds[nearest] - column.seconds) <= 0.51 * tick
+        values = np.where(near[:, None], values[nearest], np.nan)
     return replace(column, lines={**column.lines, name: values})
 
 

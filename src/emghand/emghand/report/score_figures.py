@@ -172,8 +172,8 @@ def unintended_figure(
     series : mapping of str to mapping
         Scores of each series by metric and DOF, with ``intended`` and ``unintended``.
     crosstalk : mapping of str to tuple
-        For each series movements, DOFs, and the mean estimate in the second half of the movements'
-        plateau, shape (n_movements, n_dofs); may be empty.
+        For each series movements, DOFs, and the mean estimate at the plateau of the movements,
+        shape (n_movements, n_dofs); may be empty.
 
     Raises
     ------

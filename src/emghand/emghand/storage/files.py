@@ -54,6 +54,35 @@ def write_file(path: str | Path, data: bytes, *, replace: bool = False) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
+def check_new(path: str | Path, *, replace: bool = False) -> None:
+    """Whether a file of this name could be written; asked before the work for it is done.
+
+    Raises
+    ------
+    UserError
+        When it exists and must not be replaced, or its folder does not.
+    """
+    path = Path(path)
+    if not replace and path.exists():
+        raise UserError(f"{path}: exists already; choose another name")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def make_folder(path: str | Path) -> None:
+    """Make a folder, with those above it, unless it is there.
+
+    Raises
+    ------
+    UserError
+        When it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made: {error.strerror or error}") from error
+
+
 def _move_to_new(temporary: Path, path: Path) -> None:
     """Rename, but fail when another process was faster: a link does, a rename does not."""
     try:

@@ -39,6 +39,10 @@ VERSION = 2
 """2 added the encoder; a file of version 1 has none."""
 MAX_BYTES = 256 * 2**20
 FORMAT = ArchiveFormat("model", VERSION, MAX_BYTES)
+MAX_COLUMNS = 2**18
+"""Most channels and pairs of channels that features are made of."""
+MAX_WINDOW = 2**24
+"""Most samples in the feature window, all channels together."""
 _SETTINGS = {
     *("kind", "params", "dofs", "features", "n_channels", "rate", "channel_names", "unit"),
     *("output", "lag_s", "encoder"),
@@ -133,6 +137,10 @@ class Model:
             raise UserError(
                 f"model: {self.n_channels} channels but {len(self.channel_names)} channel names"
             )
+        pairs = self.n_channels**2 // 2 if self.features.montage != "single" else 0
+        window = self.features.window * self.n_channels
+        if self.n_channels + pairs > MAX_COLUMNS or window > MAX_WINDOW:
+            raise UserError("model: its features are of more channels or samples than can be held")
         OutputChain(self.output, self.dofs, self.tick_rate)
 
     @property
@@ -144,6 +152,12 @@ class Model:
     def n_features(self) -> int:
         """Length of the feature vector it expects."""
         return self.normaliser.n_features
+
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """SHA-256 of the recordings it learned from, in full or in part; its scores name them."""
+        found = self.scores.get("recordings")
+        return tuple(str(digest) for digest in found) if isinstance(found, list | tuple) else ()
 
     @functools.cached_property
     def model_id(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from typing import Any, Protocol
@@ -109,6 +110,7 @@ class DaskPool:
     def __init__(self, scheduler: str) -> None:
         try:
             from distributed import Client, KilledWorker
+            from distributed.comm.addressing import get_address_host_port, parse_address
         except ModuleNotFoundError as error:
             raise UserError(
                 "a cluster needs dask and distributed: pip install emghand[dask]"
@@ -116,6 +118,9 @@ class DaskPool:
         self._killed = KilledWorker
         self._address = scheduler
         try:
+            # A client that finds nobody hangs for a minute when the program ends.
+            if parse_address(scheduler)[0] in ("tcp", "tls"):
+                socket.create_connection(get_address_host_port(scheduler), START_S).close()
             self._client = Client(scheduler, timeout=START_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise UserError(f"{scheduler}: no Dask scheduler answers there") from error

@@ -53,7 +53,7 @@ def feature_settings(data: Sequence[Data], changes: Mapping[str, Any]) -> Featur
 
 def recorded_dataset(paths: Sequence[str], features: Mapping[str, Any]) -> Dataset:
     """Examples of recordings, joined; kept for the next task of this process."""
-    return _recorded(tuple(paths), to_json(features))
+    return _recorded(tuple((p, data_digest(p)) for p in paths), to_json(features))
 
 
 def simulated_dataset(
@@ -75,9 +75,9 @@ class _Hashed:
 
 
 @functools.lru_cache(maxsize=2)
-def _recorded(paths: tuple[str, ...], features: str) -> Dataset:
+def _recorded(data: tuple[tuple[str, str], ...], features: str) -> Dataset:
     settings = from_mapping(FeatureSettings, json.loads(features))
-    return join([dataset_from_recording(read_any(p), settings) for p in paths])
+    return join([dataset_from_recording(read_any(path), settings) for path, _ in data])
 
 
 @functools.lru_cache(maxsize=4)

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from emghand.errors import UserError
-from emghand.storage.files import write_file
+from emghand.storage.files import make_folder, write_file
 from emghand.sweep.task import Task
 
 
@@ -28,10 +27,7 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._tasks = self.path / "tasks"
-        try:
-            self._tasks.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be made: {error.strerror or error}") from error
+        make_folder(self._tasks)
 
     def read(self, task: Task) -> dict[str, Any] | None:
         """Result of a task that was finished before; None when it has to run (again)."""

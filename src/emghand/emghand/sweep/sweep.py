@@ -77,7 +77,7 @@ def make_sweep(document: Mapping[str, Any], folder: str | Path = ".") -> Sweep:
         What paths in the document are relative to.
     """
     kind = document.get("kind")
-    if kind not in KINDS:
+    if str(kind) not in KINDS:
         raise UserError(f"kind {kind!r}: unknown, choose from: {', '.join(KINDS)}")
     module, name = KINDS[str(kind)].split(":")
     cls = getattr(importlib.import_module(module), name)

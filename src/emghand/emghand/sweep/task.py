@@ -112,7 +112,6 @@ def _single_threaded() -> None:
     threadpool_limits(1)
 
 
-@functools.lru_cache(maxsize=256)
 def data_digest(path: str) -> str:
     """SHA-256 of a file, or of the names and contents of all files of a directory.
 
@@ -123,15 +122,22 @@ def data_digest(path: str) -> str:
     """
     root = Path(path)
     try:
-        if root.is_file():
-            return sha256(root)
-        files = sorted(p for p in root.rglob("*") if p.is_file())
-        names = {p.relative_to(root).as_posix(): sha256(p) for p in files}
+        files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
+        stats = [(p.as_posix(), p.stat()) for p in files]
+        # A worker may live longer than the content of a file.
+        return _digest_of(path, tuple((p, s.st_size, s.st_mtime_ns) for p, s in stats))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if not names:
+
+
+@functools.lru_cache(maxsize=256)
+def _digest_of(path: str, files: tuple[tuple[str, int, int], ...]) -> str:
+    root = Path(path)
+    if root.is_file():
+        return sha256(root)
+    if not files:
         raise UserError(f"{path}: does not exist or is empty")
-    return digest(names)
+    return digest({Path(p).relative_to(root).as_posix(): sha256(p) for p, _, _ in files})
 
 
 @functools.cache

@@ -99,6 +99,9 @@ class TrainSettings:
         check(self)
         if self.selection_stop != "none" and not self.max_features:
             raise SettingsError("selection_stop: set max_features above 0, for example 48")
+        for name in ("params", "search"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise SettingsError(f"{name}: expected names with values, as {{cost: 3}}")
         # Lists, as from YAML, become tuples: that is what decoders take.
         params = {name: _as_tuples(value) for name, value in self.params.items()}
         grid = {name: _as_tuples(values) for name, values in self.search.items()}

@@ -81,3 +81,13 @@ def test_a_bag_of_a_session_names_subject_session_and_date(tmp_path):
         assert sitting_of(path) == {"subject": "p01", "session": "s01", "date": date}
     (session.path / "manifest.json").write_text("{")
     assert sitting_of(bag)["subject"] == "" and sitting_of(tmp_path)["session"] == ""
+
+
+def test_a_header_that_is_no_literal_is_damage(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, emg=np.zeros((120, 10), np.float32), rate=100.0)
+    # The closing brace of the header is lost.
+    damaged = path.read_bytes().replace(b"(120, 10), }", b"(120, 10), 7")
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match="damaged"):
+        read_npz(path)

@@ -11,7 +11,7 @@ from emghand.decoders.lda import LdaDecoder
 from emghand.decoders.polynomial import PolynomialDecoder
 from emghand.decoders.qda import QdaDecoder
 from emghand.decoders.svr import SvrDecoder
-from emghand.decoders.trees import DEEPEST, TreesDecoder
+from emghand.decoders.trees import DEEPEST, MOST_NODES, TreesDecoder
 from emghand.errors import UserError
 
 LEAF = [-1.0, 0.0, 0.0, 0.0]
@@ -77,6 +77,29 @@ def test_a_tree_without_end_is_refused_quickly():
     TreesDecoder.from_arrays({}, tree([[0, 0, 1, 1], LEAF]))
 
 
+def test_trees_that_take_longer_than_a_tick_are_refused():
+    """A small file may hold millions of roots of one tree."""
+    TreesDecoder.from_arrays({}, tree(STUMP, roots=np.zeros(1000)))
+    with pytest.raises(UserError, match="too long for a tick"):
+        TreesDecoder.from_arrays({}, tree(STUMP, roots=np.zeros(MOST_NODES + 1)))
+
+
+def test_covariances_that_are_all_of_one_direction_give_finite_estimates():
+    """Beside them the identity is lost in rounding, and nothing can be inverted."""
+    one = np.ones((2, 2))
+    arrays = {
+        "motion_": np.eye(2),
+        "motion_offset_": np.zeros(2),
+        "noise_": 1e11 * one,
+        "weights_": np.ones((2, 3)),
+        "weighted_offset_": np.zeros(2),
+        "information_": 1e11 * one,
+        "process_gain_": np.ones(1),
+    }
+    decoder = KalmanDecoder.from_arrays({"gain": "standard"}, arrays)
+    assert np.isfinite(decoder.predict(np.random.default_rng(0).normal(size=(50, 3)))).all()
+
+
 def fitted(decoder):
     rng = np.random.default_rng(0)
     X = np.repeat([[0.0], [1.0]], 60, axis=0)
@@ -124,6 +147,14 @@ def test_parameters_of_no_use_are_refused(kind, params):
     made = fitted(decoder_class(kind)())
     with pytest.raises(UserError, match=f"{kind} decoder|delays"):
         type(made).from_arrays({**made.get_params(), **params}, made.to_arrays())
+
+
+@pytest.mark.parametrize("kind", ["ridge", "polynomial", "kalman", "refit"])
+@pytest.mark.parametrize("value", ["abc", ("a",), 3.0, (), (0.0,), (float("inf"),), None])
+def test_a_grid_that_holds_no_positive_numbers_is_refused(kind, value):
+    name = "lambdas" if kind in ("ridge", "polynomial") else "process_gains"
+    with pytest.raises(UserError, match=f"{kind} decoder: {name} must be a list"):
+        fitted(decoder_class(kind)(**{name: value}))
 
 
 @pytest.mark.parametrize(

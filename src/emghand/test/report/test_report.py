@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from pytest import approx
 from result_maker import make, make_ticks
@@ -19,6 +20,7 @@ from emghand.dofs import Dof
 from emghand.evaluate.ticks import SIGNALS
 from emghand.report.files import write_report
 from emghand.report.html import Section, Table, page, shown
+from emghand.report.parts import tracking_columns
 from emghand.report.score_figures import title_of
 from emghand.report.sources import Material, gather
 from emghand.simulate import SyntheticSettings, simulate_recording
@@ -226,6 +228,22 @@ def test_every_kind_is_drawn(session, tmp_path, kind, capsys):
     assert main(argv) == 0
     assert path.read_bytes().startswith(b"<?xml")
     assert f"wrote {path}" in capsys.readouterr().out
+
+
+def test_lines_of_models_with_other_windows_lie_at_their_own_time():
+    """A longer window begins later: its line must not be moved to the left for that."""
+    short = make(name="short")
+    late = short.ticks.rows(np.arange(len(short.ticks)) >= 9)
+    gap = np.abs(np.arange(len(late)) - 100) > 5
+    late = late.rows(gap)
+    stamps = late.stamps_ns + 3_000_000
+    late = replace(late, x_hat=late.x_d.copy(), stamps_ns=stamps)
+    long = replace(short, name="long", ticks=late)
+    (column,) = tracking_columns(Material(results={"short": short, "long": long}), "x_hat")
+    drawn = column.lines["long"]
+    missing = np.isnan(drawn).any(axis=1)
+    np.testing.assert_array_equal(np.flatnonzero(missing), [*range(9), *range(104, 115)])
+    np.testing.assert_array_equal(drawn[~missing], column.x_d[~missing])
 
 
 def test_latency_is_drawn_from_a_live_run(timed_bag, tmp_path):

@@ -246,9 +246,21 @@ def set_key(*path, value):
     return change
 
 
+def long_window(document):
+    document["settings"]["features"] |= {"hop": 4096, "window_hops": 4096}
+
+
+def many_pairs(document):
+    names = [str(i) for i in range(2000)]
+    document["settings"] |= {"n_channels": len(names), "channel_names": names}
+    document["settings"]["features"]["montage"] = "both"
+
+
 @pytest.mark.parametrize(
     ("name", "change", "match"),
     [
+        ("ridge, linear", long_window, "than can be held"),
+        ("ridge, linear", many_pairs, "than can be held"),
         ("ridge, linear", set_key("version", value=3), "newer emghand"),
         ("ridge, linear", set_key("version", value=10**30), "newer emghand"),
         ("ridge, linear", set_key("version", value=1), "version 1 has no encoder"),

@@ -114,6 +114,8 @@ def test_the_digest_of_a_directory_is_that_of_names_and_contents(tmp_path):
             (tmp_path / name / file).write_text(text)
         found.add(data_digest(str(tmp_path / name)))
     assert len(found) == 3
+    (tmp_path / "a" / "x").write_text("other")
+    assert data_digest(str(tmp_path / "a")) not in found, "a worker outlives the content of a file"
     with pytest.raises(UserError, match="does not exist"):
         data_digest(str(tmp_path / "nothing"))
 

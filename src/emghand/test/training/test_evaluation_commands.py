@@ -59,6 +59,25 @@ def test_evaluate_prints_and_keeps_the_same_numbers(session, run, tmp_path):
     assert 150 < kept.latency_ms["x_hat"]["wrist_flex"] < 500
 
 
+def test_who_evaluates_on_what_a_model_knows_in_part_is_warned(tmp_path, collected, unseen, capsys):
+    names = {"seen": collected, "more": unseen}
+    paths = {name: str(tmp_path / f"{name}.npz") for name in names}
+    for name, recording in names.items():
+        save_npz(recording, paths[name])
+    model = str(tmp_path / "m.emgmodel")
+    encoder = ["--encoder", "linear", "--encoder-size", "4", "--param", "lambdas=[0.01]"]
+    encoder.append("--encoder-data")
+    argv = ["train", paths["seen"], "--until", "70%", "--decoder", "ridge", "--output", model]
+    assert main([*argv, "--until", "0%"]) == 1
+    assert "--until 0%: nothing" in capsys.readouterr().err
+    assert main([*argv, *encoder, paths["seen"]]) == 1
+    assert "labelled recording" in capsys.readouterr().err
+    assert main([*argv, *encoder, paths["more"]]) == 0
+    for path in paths.values():
+        assert main(["evaluate", model, path]) == 0
+        assert f"warning: the model was trained on {path}" in capsys.readouterr().err
+
+
 def test_two_runs_keep_the_same_bytes(session, run, tmp_path):
     for name in ("a", "b"):
         run("crossval", session, "--decoder", "ridge", "--output", tmp_path / f"{name}.json")
@@ -161,12 +180,16 @@ def test_mistakes_are_found_before_anything_is_computed(session, capsys, monkeyp
 
     monkeypatch.setattr("emghand.storage.datasets.read_any", never)
     (tmp_path / "old.json").touch()
+    (tmp_path / "ticks.npz").touch()
     for argv in (
         ["compare", "ridge", "kalman", "--on", session, "--unit", "tick"],
         ["compare", "ridge", "kalman", "--on", session, "--metric", "magic"],
         ["compare", "ridge", "kalman", "--on", session, "--output", tmp_path / "old.json"],
         ["crossval", session, "--by", "finger"],
         ["crossval", session, "--output", tmp_path / "old.json"],
+        ["crossval", session, "--output", tmp_path / "ticks.json"],
+        ["crossval", session, "--output", tmp_path / "nowhere" / "new.json"],
+        ["train", session, "--output", tmp_path / "nowhere" / "new.emgmodel"],
         ["crossval", session, "--chain", "relax_pos=[9]"],
         ["crossval", session, "--scheme", "magic"],
     ):
@@ -219,9 +242,11 @@ def test_a_dof_without_any_number_is_named(tmp_path, collected, capsys):
         (["crossval", "SESSION", "--decoder", "ridge", "ridge"], "each once"),
         (["crossval", "SESSION", "--fit", "delays"], "write NAME=VALUE"),
         (["crossval", "SESSION", "--fit", "speed=1"], "unknown setting"),
+        (["crossval", "SESSION", "--fit", "params=3"], "expected names with values"),
         (["crossval", "SESSION", "SESSION"], "given twice"),
         (["crossval", "nowhere"], "does not exist"),
         (["compare", "ridge", "kalman"], "--on"),
+        (["train", "SESSION", "--until", "70%"], "not in a session"),
         (["compare", "MODEL", "ridge", "--on", "SESSION"], "one kind"),
         (["compare", "nothing.json", "other.json"], "cannot be read"),
         (["compare", "ridge", "--on", "SESSION"], "at least 2"),

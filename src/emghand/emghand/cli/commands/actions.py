@@ -61,6 +61,7 @@ def _select(args: argparse.Namespace) -> int:
 
     from emghand.actions import METHODS
     from emghand.actions.sweep import ActionSweep, recorded_subject, simulated_subject
+    from emghand.storage.files import check_new
     from emghand.training import TrainSettings
 
     if args.simulate == bool(args.session):
@@ -68,8 +69,7 @@ def _select(args: argparse.Namespace) -> int:
     if args.method not in METHODS:
         raise UserError(f"method {args.method!r}: unknown, choose from: {', '.join(METHODS)}")
     output = Path(args.output)
-    if output.exists():
-        raise UserError(f"{output}: exists already; choose another name")
+    check_new(output)
     subject = simulated_subject(args.seed) if args.simulate else recorded_subject(args.session)
     sweep = ActionSweep((subject,), args.choose, TrainSettings(args.decoder))
     report = sweeping.run(args, sweep, str(output.with_suffix(".sweep")))

@@ -84,14 +84,15 @@ def _print_table(channels: list[ChannelQuality], unit: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    factor, unit = (1e6, "µV") if unit == "V" else (1.0, "counts")
     table = Table(title="Channels", title_justify="left", title_style="bold")
-    table.add_column("channel")
+    table.add_column("name", no_wrap=True)
     for heading in _COLUMNS:
         table.add_column(heading, justify="right" if heading != "bad" else "left")
     for c in channels:
         table.add_row(
             c.name,
-            *(_number(v, "{:.3g}") for v in (c.rest_rms, c.move_rms)),
+            *(_number(v * factor, "{:.1f}") for v in (c.rest_rms, c.move_rms)),
             _number(c.snr_db, "{:.1f}"),
             *(_number(v, "{:.0%}") for v in (c.mains_share, c.flat_share, c.railed_share)),
             _number(c.rest_z, "{:.1f}"),
@@ -101,7 +102,7 @@ def _print_table(channels: list[ChannelQuality], unit: str) -> None:
         )
     console = Console()
     console.print(table)
-    console.print(EXPLANATION.format(unit="counts" if unit == "count" else unit), style="dim")
+    console.print(EXPLANATION.format(unit=unit), style="dim")
 
 
 def _number(value: float, form: str) -> str:

@@ -44,7 +44,11 @@ def run(args: argparse.Namespace) -> int:
 
     from emghand.errors import UserError
     from emghand.storage.datasets import read_any, read_mapped, save_npz
+    from emghand.storage.files import check_new
 
+    if not args.output.endswith(".npz"):
+        raise UserError(f"{args.output}: name the file .npz")
+    check_new(args.output)
     if args.map is not None:
         recording = read_mapped(args.map, args.recording, rate=args.rate, strict=args.strict)
     else:

@@ -84,22 +84,19 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_free(args: argparse.Namespace) -> None:
     from emghand.cli import scoring
+    from emghand.storage.files import make_folder
 
     path = Path(args.output)
     kinds = args.decoder
+    if len(kinds) > 1:
+        make_folder(path)
     for name in [path] if len(kinds) == 1 else [path / f"{kind}.json" for kind in kinds]:
         scoring.check_free(str(name))
 
 
 def _save(results: Sequence[Result], path: Path) -> None:
-    from emghand.errors import UserError
-
     if len(results) == 1:
         results[0].save(path)
         return
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be made: {error.strerror or error}") from error
     for result in results:
         result.save(path / f"{result.name}.json")

@@ -49,8 +49,11 @@ def run(args: argparse.Namespace) -> int:
     paths = find_recordings(args.targets, args.label)
     recordings = [read_any(p) for p in paths]
     for recording in recordings:
-        if recording.digest in model.scores.get("recordings", ()):
-            print(f"warning: the model was trained on {recording.source}", file=sys.stderr)
+        if recording.digest in model.recordings:
+            print(
+                f"warning: the model was trained on {recording.source}, or on a part of it",
+                file=sys.stderr,
+            )
     output = output_settings(args, model.output)
     result = evaluate_model(model, recordings, output, name=Path(args.model).stem, metrics=metrics)
     if args.output:

@@ -57,10 +57,12 @@ def run(args: argparse.Namespace) -> int:
     from emghand.report.files import check_free, write_report
     from emghand.report.parts import Choice
     from emghand.report.sources import gather
+    from emghand.storage.files import check_new
 
     if Path(args.output).suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{args.output}: name the report .html")
     formats = tuple(f.strip() for f in args.formats.split(",") if f.strip())
+    check_new(args.output, replace=True)
     check_free([Path(args.output)], args.replace)
     with style.drawing():
         material = gather(args.sources, args.label)

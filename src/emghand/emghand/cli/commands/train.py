@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
     from emghand.cli import tables
     from emghand.cli.examples import train_settings
+    from emghand.storage.files import check_new
     from emghand.storage.models import EXTENSION, save_model
     from emghand.storage.sessions import MANIFEST, Session
 
@@ -121,8 +122,12 @@ def run(args: argparse.Namespace) -> int:
     session = Session.open(source) if (source / MANIFEST).exists() else None
     if session is None and not args.output:
         raise UserError(f"{source}: is no session, name the model file with --output")
-    if args.output and Path(args.output).exists():
-        raise UserError(f"{args.output}: exists already; choose another name")
+    if session is None and args.bags:
+        raise UserError(f"{source}: is no session, --bags names nothing in it")
+    if session is not None and args.until != "100%":
+        raise UserError("--until: is for a recording that is not in a session; name its bag")
+    if args.output:
+        check_new(args.output)
     named = {
         "decoder": args.decoder,
         "delays": args.delays,
@@ -135,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     if args.encoder_data and settings.encoder == "none":
         raise UserError("--encoder-data: name the encoder with --encoder")
     paths = [source] if session is None else _bags(session, args.bags or ())
-    model, validation, dataset = _learn(args, settings, paths, "100%" if session else args.until)
+    model, validation, dataset = _learn(args, settings, paths, args.until)
     if args.output or session is None:
         path = Path(args.output)
     else:
@@ -180,24 +185,32 @@ def _learn(
     import math
 
     from emghand.actions import load_action_map
-    from emghand.cli.examples import feature_settings, read_until
+    from emghand.cli.examples import feature_settings, first_part
     from emghand.evaluate.crossval import leave_one_repetition_out
+    from emghand.storage.datasets import read_any
     from emghand.training import dataset_from_recording, fit, join, train, unlabelled_features
     from emghand.training.tune_output import tune_output
 
     features = feature_settings(paths, args.feature_config, args.set)
-    dataset = join([dataset_from_recording(read_until(p, until), features) for p in paths])
+    recordings = [read_any(p) for p in paths]
+    dataset = join([dataset_from_recording(first_part(r, until), features) for r in recordings])
     action_map = load_action_map(args.actions) if args.actions else None
     if action_map is not None:
         dataset = action_map.apply(dataset)
     unlabelled = None
     if args.encoder_data:
-        more = [read_until(Path(p), "100%") for p in args.encoder_data]
+        more = [read_any(p) for p in args.encoder_data]
+        if {r.digest for r in more} & {r.digest for r in recordings}:
+            raise UserError("--encoder-data: names a labelled recording, leave it out")
         unlabelled = unlabelled_features(more, dataset)
+        recordings += more
     validation = leave_one_repetition_out(
         dataset, lambda part: fit(part, settings, unlabelled), settings.longest_lag_s
     )
+    # Who evaluates the model on one of them is warned, also when only a part was learned from.
+    known = [*dataset.digests, *(r.digest for r in recordings)]
     scores: dict[str, Any] = {
+        "recordings": list(dict.fromkeys(known)),
         "validation": "leave one repetition out",
         "compensated": validation.compensated.as_dict(),
         "uncompensated": validation.uncompensated.as_dict(),

@@ -100,7 +100,7 @@ def choose_process_gain(
     X: Floats,
     groups: Ints,
     follows: Bools,
-    process_gains: tuple[float, ...],
+    process_gains: Floats,
     low: Floats,
     high: Floats,
 ) -> float:
@@ -112,20 +112,17 @@ def choose_process_gain(
     X : ndarray, shape (m, d)
     groups : ndarray of int, shape (m,)
     follows : ndarray of bool, shape (m,)
-    process_gains : sequence of float
+    process_gains : ndarray, shape (k,)
         To choose from.
     low, high : ndarray, shape (d,)
 
     Raises
     ------
     UserError
-        When there is no choice, or no second group to choose by.
+        When there is no second group to choose by.
     """
-    gains = np.array(process_gains, dtype=np.float64)
-    if gains.ndim != 1 or not len(gains) or not (gains > 0.0).all():
-        raise UserError("kalman decoder: process_gains must be positive numbers, at least one")
-    if len(gains) == 1:
-        return float(gains[0])
+    if len(process_gains) == 1:
+        return float(process_gains[0])
     names = np.unique(groups)
     if len(names) < 2:
         raise UserError(
@@ -134,13 +131,13 @@ def choose_process_gain(
         )
     variance = X.var(axis=0)
     weight = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0.0)
-    error = np.zeros(len(gains))
+    error = np.zeros(len(process_gains))
     for name in names:
         out = groups == name
         joined = follows & np.concatenate([[False], ~out[:-1]])
         transition = fit_transition(X[~out], joined[~out])
         observation = fit_observation(Z[~out], X[~out])
-        for i, process_gain in enumerate(gains):
+        for i, process_gain in enumerate(process_gains.tolist()):
             try:
                 F, K, c = steady_state(transition, observation, process_gain)
             except UserError:
@@ -148,7 +145,7 @@ def choose_process_gain(
                 continue
             x_hat = roll_out(F, Z[out] @ K.T + c, follows[out], low, high)
             error[i] += ((x_hat - X[out]) ** 2 @ weight).sum()
-    return float(gains[int(np.argmin(error))])
+    return float(process_gains[int(np.argmin(error))])
 
 
 def roll_out(F: Floats, driven: Floats, follows: Bools, low: Floats, high: Floats) -> Floats:
@@ -294,9 +291,14 @@ class StandardFilter:
         """One tick; shapes (f,) -> (d,)."""
         A, a, W = self._transition.A, self._transition.a, self._transition.W
         x = np.einsum("de,e->d", A, self._x) + a
-        P = np.einsum("de,ef,gf->dg", A, self._P, A) + W
+        P = np.einsum("df,gf->dg", np.einsum("de,ef->df", A, self._P), A) + W
         P = np.minimum(np.maximum(P, -UNCERTAIN), UNCERTAIN)
-        self._P = np.linalg.solve(self._identity + np.einsum("de,ef->df", P, self._S), P)
+        spread = self._identity + np.einsum("de,ef->df", P, self._S)
+        try:
+            self._P = np.linalg.solve(spread, P)
+        except np.linalg.LinAlgError:
+            # Beside very large numbers the identity is lost in rounding.
+            self._P = np.linalg.pinv(spread) @ P
         seen = np.einsum("df,f->d", self._weights, z) - self._offset
         seen -= np.einsum("de,e->d", self._S, x)
         x += np.einsum("de,e->d", self._P, seen)

@@ -12,7 +12,7 @@ LAMBDAS = tuple(float(f"{10.0**e:.3g}") for e in np.arange(-4.0, 1.01, 0.5))
 
 
 def fit_ridge(
-    kind: str, Z: Floats, X: Floats, groups: Ints, lambdas: tuple[float, ...]
+    kind: str, Z: Floats, X: Floats, groups: Ints, lambdas: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """``B = (Z'Z + m lambda I)^-1 Z'X`` on centred data, so that the intercept is not penalised.
 
@@ -26,7 +26,7 @@ def fit_ridge(
     Z : ndarray, shape (m, n)
     X : ndarray, shape (m, d)
     groups : ndarray of int, shape (m,)
-    lambdas : sequence of float
+    lambdas : ndarray, shape (k,)
         Penalties per sample to choose from.
 
     Returns
@@ -38,23 +38,20 @@ def fit_ridge(
     Raises
     ------
     UserError
-        When there is no choice of lambda, or no second group to choose it by.
+        When there is no second group to choose lambda by.
     """
-    grid = np.array(lambdas, dtype=np.float64)
-    if grid.ndim != 1 or not len(grid) or not (grid > 0.0).all():
-        raise UserError(f"{kind} decoder: lambdas must be positive numbers, at least one")
     best = 0
-    if len(grid) > 1:
+    if len(lambdas) > 1:
         if len(np.unique(groups)) < 2:
             raise UserError(
                 f"{kind} decoder: choosing lambda needs at least 2 repetitions; record more, or "
                 "give one lambda"
             )
-        best = int(np.argmin(_held_out_error(Z, X, groups, grid)))
+        best = int(np.argmin(_held_out_error(Z, X, groups, lambdas)))
     z_mean, x_mean = Z.mean(axis=0), X.mean(axis=0)
     moments = _Moments(Z - z_mean, X - x_mean)
-    coef = np.ascontiguousarray(moments.solve(grid[best : best + 1])[0].T)
-    return coef, x_mean - coef @ z_mean, grid[best : best + 1]
+    coef = np.ascontiguousarray(moments.solve(lambdas[best : best + 1])[0].T)
+    return coef, x_mean - coef @ z_mean, lambdas[best : best + 1]
 
 
 class _Moments:

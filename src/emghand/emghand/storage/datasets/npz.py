@@ -6,7 +6,6 @@ import dataclasses
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
+from emghand.storage.arrays import read_arrays
 from emghand.storage.datasets.common import (
     Floats,
     Ints,
@@ -45,13 +45,9 @@ def load_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path}: is missing, damaged, or not an npz file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (
-        *(OSError, EOFError, ValueError, KeyError, TypeError, IndexError, MemoryError),
-        *(zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError, RuntimeError),
-    ) as error:
-        raise UserError(f"{path}: cannot be read as npz, is it damaged? ({error})") from error
+        return read_arrays(path)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def read_npz(path: str | Path, block_size: int | None = None, *, strict: bool = False) -> Recording:
