@@ -140,9 +140,10 @@ class TemplateAdapter:
             CandidateScore(name, self._score(model, window, held, segments))
             for name, model in candidates.items()
         )
-        # The calibration's own score is for people to see. It decides nothing: a decoder whose
-        # channels became weaker hardly moves, and rest is always plausible.
-        best = scores[1]
+        # Where there is something to align, the score of the calibration is for people to see and
+        # decides nothing: a decoder whose channels became weaker hardly moves, and rest is always
+        # plausible.
+        best = scores[0] if aligned.unchanged else scores[1]
         if scores[2].plausibility > best.plausibility + self._settings.margin:
             best = scores[2]
         if best.name == "template":

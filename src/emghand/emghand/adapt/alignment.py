@@ -18,6 +18,8 @@ ALONE = 0.35, 0.2
 """Or when it goes with no other any more: shares of the reference, and of 1."""
 IGNORED = 0.05
 """A global gain within this of 1 is none."""
+RISEN = 0.1
+"""A level at rest within this of the one before is the same."""
 FLOOR = 0.3
 """No amplitude is taken to be below this share of the level at rest."""
 
@@ -39,6 +41,12 @@ class Alignment:
     now: Floats
     gain: float
     dead: Bools
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether there is nothing to align."""
+        same = np.abs(np.log(self.now / self.before)) < np.log1p(RISEN)
+        return self.gain == 1.0 and not self.dead.any() and bool(same.all())
 
     def to_now(self, amplitudes: Floats) -> Floats:
         """What amplitudes of the reference would be now, shape (m, n)."""
