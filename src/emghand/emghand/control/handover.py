@@ -57,7 +57,7 @@ class Handover:
     delay. Then its weight rises linearly from 0 to 1. What the hand-over adds to the old estimate
     changes by no more than `largest_step` from one tick to the next, whatever the two decoders say:
     where they are far apart, it takes longer than `ticks` (estimates 2 apart need at least 40 ticks
-    at 0.05).
+    at 0.05). An estimate that is no number ends with its tick: the offset stays as it was.
 
     Parameters
     ----------
@@ -96,11 +96,16 @@ class Handover:
     def step(self, z: Floats) -> Floats:
         """Estimate of one tick; features (n_features,) -> (n_dofs,)."""
         a = self._limited(self.old.step(z))
+        if not np.isfinite(a).all():
+            # As without a hand-over: no output in this tick. Nobody starts from here.
+            return a
         if self._count == 0:
             self.new.decoder.start_from(a + self.offset)
         estimate = self.new.step(z)
         b = self._limited(estimate)
         self._count += 1
+        if not np.isfinite(b).all():
+            return a + self.offset
         weight = min(max(self._count - self._warm, 0) / self._ticks, 1.0)
         wanted = weight * (b - a)
         self.offset = np.minimum(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from emghand.control.decoder_pipeline import DecoderPipeline
-from emghand.control.handover import LARGEST_STEP, WARM_S
+from emghand.control.handover import LARGEST_STEP, WARM_S, Handover
 from emghand.control.settings import OutputSettings
 from emghand.decoders.kalman import KalmanDecoder
 from emghand.decoders.normaliser import Normaliser
@@ -126,6 +127,40 @@ def test_a_hand_over_that_is_left_half_way_is_as_smooth(a, b, c, at):
     outs.append(settle(pipeline))
     assert np.abs(np.diff(np.vstack(outs), axis=0)).max() <= LARGEST_STEP
     assert pipeline.model.decoder.kind == "kalman"
+
+
+class Says:
+    """An estimator that says what it is told to."""
+
+    def __init__(self, value):
+        self.value, self.started = value, None
+        self.model = SimpleNamespace(tick_rate=RATE)
+        self.decoder = SimpleNamespace(delays=(), n_dofs_=3, start_from=self.start_from)
+
+    def start_from(self, x_hat):
+        self.started = x_hat
+
+    def step(self, z):
+        return np.full(3, self.value)
+
+
+@pytest.mark.parametrize("at", [0, 10, 35])
+@pytest.mark.parametrize("who", ["old", "new"])
+def test_an_estimate_that_is_no_number_ends_with_its_tick(at, who):
+    old, new = Says(0.1), Says(0.9)
+    handover = Handover(old, new, 10, LARGEST_STEP, 2.0)
+    estimates = []
+    while not handover.finished:
+        assert len(estimates) < 100
+        old.value, new.value = 0.1, 0.9
+        if len(estimates) == at:
+            (old if who == "old" else new).value = np.nan
+        estimates.append(handover.step(HELD)[0])
+    assert np.isfinite(new.started).all()
+    assert np.flatnonzero(np.isnan(estimates)).tolist() == ([at] if who == "old" else [])
+    said = np.array(estimates)[np.isfinite(estimates)]
+    assert said[0] == pytest.approx(0.1) and said[-1] == 0.9
+    assert np.abs(np.diff(said)).max() <= LARGEST_STEP + 1e-12
 
 
 def test_models_far_apart_take_the_longer_the_farther_they_are():
