@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import numpy as np
 
-from emghand.adapt.messages import Outcome, Setup
+from emghand.adapt.messages import Failure, Outcome, Setup
 from emghand.adapt.proposal import Proposal
 from emghand.adapt.recent import Block, RecentUse
 from emghand.control.decoder_pipeline import DecoderPipeline
@@ -100,6 +101,16 @@ class Learner:
             uri,
             "" if model is None else model.model_id,
         )
+
+
+def failure_of(error: Exception) -> Failure:
+    """What is said of whatever a rule raised: the next window may be better."""
+    if isinstance(error, UserError):
+        return Failure(str(error))
+    if isinstance(error, MemoryError):
+        return Failure("out of memory; nothing was proposed")
+    traceback.print_exception(error)
+    return Failure(f"the rule failed: {type(error).__name__}: {error}")
 
 
 def read_proposed(outcome: Outcome) -> Model | None:

@@ -23,7 +23,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emghand.adapt.learner import Learner, read_proposed
+from emghand.adapt.learner import Learner, failure_of, read_proposed
 from emghand.adapt.messages import Answer, Failure, Limits, Outcome, Setup
 from emghand.adapt.recent import Block
 from emghand.control.handover import decoder_of
@@ -105,8 +105,8 @@ class InProcess:
         block = Block(z[None], x_hat[None], np.array([tick]), np.array([good]))
         try:
             self._results += [_read(outcome) for outcome in self._learner.push(block)]
-        except UserError as error:
-            self._results.append(Failure(str(error)))
+        except Exception as error:
+            self._results.append(failure_of(error))
 
     def poll(self) -> list[Result]:
         """See `Worker`."""
@@ -259,7 +259,8 @@ class WorkerProcess:
         try:
             with Connection(ours.detach()) as connection:
                 return self._talk(connection)
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
+            # Plain OSError: it went in the middle of a message.
             process.kill()
             return self._epitaph(process.wait())
         finally:
@@ -302,5 +303,7 @@ class WorkerProcess:
         if self._hung:
             return "the worker did not answer in time and was ended"
         if status < 0:
-            return f"the worker was killed ({signal.Signals(-status).name})"
+            known = -status in {int(s) for s in signal.Signals}
+            name = signal.Signals(-status).name if known else f"signal {-status}"
+            return f"the worker was killed ({name})"
         return f"the worker ended by itself (status {status})"

@@ -8,12 +8,10 @@ import resource
 import sys
 import threading
 import time
-import traceback
 from multiprocessing.connection import Connection
 
-from emghand.adapt.learner import Learner
-from emghand.adapt.messages import Answer, Failure, Limits, Outcome, Setup
-from emghand.errors import UserError
+from emghand.adapt.learner import Learner, failure_of
+from emghand.adapt.messages import Answer, Limits, Outcome, Setup
 
 NICENESS = 19
 """The least there is: a tick that becomes ready displaces a fit at once."""
@@ -37,14 +35,8 @@ def serve(connection: Connection) -> None:
             else:
                 learner.change(message)
             answer = Answer(tuple(outcomes))
-        except MemoryError:
-            answer = Answer(failure=Failure("out of memory; nothing was proposed"))
-        except UserError as error:
-            answer = Answer(failure=Failure(str(error)))
         except Exception as error:
-            # Whatever a rule does, the next window may be better; the decoder goes on anyway.
-            traceback.print_exc()
-            answer = Answer(failure=Failure(f"the rule failed: {type(error).__name__}: {error}"))
+            answer = Answer(failure=failure_of(error))
         connection.send(answer)
 
 
@@ -70,7 +62,8 @@ def main() -> None:
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     os.nice(NICENESS)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    with contextlib.suppress(EOFError, ConnectionError):
+    # Plain OSError: the other side went in the middle of a message.
+    with contextlib.suppress(EOFError, OSError):
         serve(Connection(descriptor))
 
 

@@ -112,6 +112,7 @@ def test_the_process_and_the_synchronous_way_propose_the_same_bits(start, tmp_pa
     ("deed", "cause"),
     [
         (worker_rules.kill, "was killed (SIGKILL)"),
+        (worker_rules.tear, "was killed (SIGKILL)"),
         (worker_rules.leave, "ended by itself (status 3)"),
         (worker_rules.hang, "did not answer in time"),
         (worker_rules.stop, "did not answer in time"),
@@ -155,6 +156,15 @@ def test_a_rule_that_fails_is_told_and_the_worker_keeps_what_it_has(start, tmp_p
     assert failed.cause == cause
     feed(worker, rows(EVERY, EVERY))
     (after,) = results(worker)
+    assert after.outcome.cause == f"{2 * EVERY} ticks"
+
+
+def test_without_a_process_a_rule_that_fails_is_told_in_the_same_words(tmp_path):
+    rule = worker_rules.once(tmp_path / "flag", worker_rules.fail)
+    worker = InProcess(setup_of(rule, tmp_path))
+    feed(worker, rows(2 * EVERY))
+    failed, after = worker.poll()
+    assert failed.cause == "the rule failed: FloatingPointError: singular"
     assert after.outcome.cause == f"{2 * EVERY} ticks"
 
 
