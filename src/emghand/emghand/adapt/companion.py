@@ -122,6 +122,7 @@ class Companion:
             )
         if self.calibration is not None:
             _check_fit(model, self.calibration.dataset)
+            _check_kind(model, self.calibration.settings)
 
 
 def companion_path(model_path: str | Path) -> Path:
@@ -252,6 +253,13 @@ def _check_fit(model: Model, dataset: Dataset) -> None:
     ):
         if expected != given:
             raise UserError(f"calibration: its {text} are not those of the model")
+
+
+def _check_kind(model: Model, settings: TrainSettings) -> None:
+    """Refuse settings that would fit another kind of decoder or encoder."""
+    encoder = "none" if model.encoder is None else model.encoder.kind
+    if (settings.decoder, settings.encoder) != (model.decoder.kind, encoder):
+        raise UserError("calibration: its settings are of another kind of decoder than the model")
 
 
 def _recovered(model: Model, dataset: Dataset) -> TrainSettings:

@@ -106,6 +106,7 @@ class Reference:
             raise UserError("reference: damaged, it states no number of rings")
         if not np.isin(patterns, (0.0, 1.0)).all():
             raise UserError("reference: damaged, patterns must hold 0 and 1")
+        _check_rings(int(own.rings[0]), n_features)
         return own
 
 
@@ -127,8 +128,7 @@ def learn_reference(window: Window, amplitudes: Floats, rings: int = 0) -> Refer
         When the channels form no such rings, or the use was too short or too little moved.
     """
     n = amplitudes.shape[1]
-    if not 0 <= rings <= MOST_RINGS or (rings and (n % rings or n // rings < 4)):
-        raise UserError(f"rings: {n} channels do not form {rings} rings of four and more")
+    _check_rings(rings, n)
     if window.seconds < LEAST_S:
         raise UserError(
             f"reference: needs {LEAST_S / 60:.0f} minutes of own use, got "
@@ -157,6 +157,11 @@ def learn_reference(window: Window, amplitudes: Floats, rings: int = 0) -> Refer
         patterns=_patterns(x, active),
         rings=np.array([float(rings)]),
     )
+
+
+def _check_rings(rings: int, n: int) -> None:
+    if not 0 <= rings <= MOST_RINGS or (rings and (n % rings or n // rings < 4)):
+        raise UserError(f"rings: {n} channels do not form {rings} rings of four and more")
 
 
 def rest_level(amplitudes: Floats) -> Floats:

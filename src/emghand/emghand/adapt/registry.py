@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import zipfile
 from pathlib import Path
 
 from emghand.adapt.proposal import MakeRule, Rule
@@ -39,13 +40,18 @@ def rule_for(uri: str, mode: str, margin: float) -> MakeRule:
     Raises
     ------
     UserError
-        When the model has no companion file, or this version lacks the rule.
+        When the model has no companion file or that no reference, or this version lacks the rule.
     """
     companion = Path(uri).with_suffix(COMPANION)
     if not companion.is_file():
         raise UserError(
             f"no adaptation: {companion.name} is not beside the model; write it with emghand adapt "
             "prepare, then learn the reference with emghand adapt reference"
+        )
+    if not _has_reference(companion):
+        raise UserError(
+            f"no adaptation: {companion.name} has no reference of the user's own use; learn it "
+            "with emghand adapt reference"
         )
     if not _exists(MODES[mode]):
         raise UserError(f"no adaptation: the rule {mode} is not part of this version")
@@ -62,6 +68,15 @@ def make_rule(uri: str, mode: str, margin: float) -> Rule:
     """
     rule: Rule = importlib.import_module(MODES[mode]).for_model(uri, margin)
     return rule
+
+
+def _has_reference(companion: Path) -> bool:
+    """Whether its list of members names one; what else is wrong with the file the worker says."""
+    try:
+        with zipfile.ZipFile(companion) as archive:
+            return any(name.startswith("arrays/reference.") for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return True
 
 
 def _exists(module: str) -> bool:

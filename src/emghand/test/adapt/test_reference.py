@@ -86,6 +86,8 @@ def test_a_reference_comes_back_from_its_arrays(reference):
         ("patterns", np.full((1, 2 * D), 0.5), "0 and 1"),
         ("patterns", np.zeros((10**4, 2 * D)), "patterns"),
         ("rings", np.array([0.5]), "rings"),
+        ("rings", np.array([3.0]), "do not form 3 rings"),
+        ("rings", np.array([4.0]), "do not form 4 rings"),
         ("evil", np.ones(1), "damaged"),
     ],
 )

@@ -200,6 +200,13 @@ def test_a_companion_that_claims_a_model_but_holds_another_kind_of_examples_is_r
         load_companion(path, model)
 
 
+def test_a_companion_that_would_fit_another_kind_of_decoder_is_refused(saved, model, tmp_path):
+    other = set_key("calibration", "settings", "decoder", value="kalman")
+    path = rewritten(saved, tmp_path / "x", other)
+    with pytest.raises(UserError, match="another kind of decoder than the model"):
+        load_companion(path, model)
+
+
 def test_a_file_cut_anywhere_is_refused(saved, tmp_path):
     content = saved.read_bytes()
     path = tmp_path / "cut.emgadapt"

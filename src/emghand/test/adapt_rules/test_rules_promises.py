@@ -290,6 +290,7 @@ def test_a_rule_is_made_from_the_files_of_a_model_once_it_has_a_reference(
     person, models, drifted, tmp_path
 ):
     reference = pytest.importorskip("emghand.adapt.reference")
+    from emghand.adapt.registry import rule_for
     from emghand.adapt.rules.rls import for_model
 
     model, uri = models["kalman"], tmp_path / "m.emgmodel"
@@ -300,12 +301,14 @@ def test_a_rule_is_made_from_the_files_of_a_model_once_it_has_a_reference(
     save_companion(companion, companion_path(uri))
     with pytest.raises(UserError, match="has no reference of the user's own use"):
         for_model(str(uri), 0.05)
+    with pytest.raises(UserError, match="has no reference of the user's own use; learn it"):
+        rule_for(str(uri), "rls", 0.05)
     own, _ = person.use(model, 300.0, run=7)
     known = reference.learn_reference(own, own.Z).to_arrays()
     whole = dataclasses.replace(companion, reference=known)
     save_companion(whole, companion_path(uri), replace=True)
     window, _ = drifted(model, 240.0)
-    found = for_model(str(uri), -100.0).propose(window)
+    found = rule_for(str(uri), "rls", -100.0)().propose(window)
     assert found.model is not None, found.cause
     assert np.isfinite([s.plausibility for s in found.scores]).all()
     assert for_model(str(uri), 100.0).propose(window).model is None
