@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from emghand.adapt.alignment import FLOOR, Alignment, align
 from emghand.adapt.amplitudes import check_features, from_amplitudes, to_amplitudes
@@ -27,7 +28,8 @@ from emghand.adapt.template import (
     make_supports,
 )
 from emghand.adapt.window import Window
-from emghand.errors import UserError
+from emghand.decoders.base import LARGEST
+from emghand.errors import UserError, one_line
 from emghand.settings import check, setting
 from emghand.storage.models import Model, load_model
 from emghand.training import Dataset, TrainSettings, fit, shifted
@@ -84,6 +86,9 @@ class TemplateAdapter:
         check_features(model.features)
         self._model, self._reference = model, reference
         n = model.n_features
+        self._unused = np.ones(n, dtype=np.bool_)
+        chosen = model.normaliser.columns
+        self._unused[slice(None) if chosen is None else chosen] = False
         if len(reference.rest) != n:
             raise UserError(f"reference: has {len(reference.rest)} channels, the model {n}")
         x = shifted(calibration, model.lag_s)
@@ -107,14 +112,34 @@ class TemplateAdapter:
         self._supports = make_supports([d.low for d in model.dofs], reference.patterns, mean, sd)
 
     def propose(self, window: Window) -> Proposal:
-        """A model for the use in a window; see `Rule`."""
-        window = window.usable()
+        """A model for the use in a window; see `Rule`.
+
+        The same windows give the same bits, whatever the number of threads. What cannot be learned
+        from is refused, with the reason.
+        """
         none = Changes.none(self._model.n_features)
+        with threadpool_limits(1):
+            try:
+                found = self._propose(window)
+            except UserError as error:
+                return self._refuse(one_line(error), (), none)
+            except np.linalg.LinAlgError as error:
+                cause = f"what was seen does not determine a decoder ({error})"
+                return self._refuse(cause, (), none)
+        if not np.isfinite([s.plausibility for s in found.scores]).all():
+            return self._refuse("an estimate is not finite", found.scores, found.changes)
+        return found
+
+    def _propose(self, window: Window) -> Proposal:
+        n = self._model.n_features
+        if window.Z.shape[1] != n:
+            raise UserError(f"the window has {window.Z.shape[1]} features, the model {n}")
+        window, amplitudes = _measured(window, self._transform)
+        none = Changes.none(n)
         if window.seconds < self._settings.least_s:
             return self._refuse(
                 f"only {window.seconds:.0f} s of use, of {self._settings.least_s:.0f} s", (), none
             )
-        amplitudes = to_amplitudes(window.Z, self._transform)
         aligned = align(amplitudes, self._reference)
         changes = self._changes(aligned, None)
         if aligned.dead.mean() > 0.5:
@@ -174,7 +199,8 @@ class TemplateAdapter:
     def _refit(self, aligned: Alignment, amplitudes: Floats) -> Model:
         now = np.maximum(aligned.to_now(amplitudes), 1e-12)
         # What does not vary says nothing: the normaliser gives it the scale 0.
-        now[:, aligned.dead] = aligned.now[aligned.dead]
+        silent = aligned.dead | self._unused
+        now[:, silent] = aligned.now[silent]
         examples = replace(self._calibration, Z=from_amplitudes(now, self._transform))
         fitted = fit(examples, self._training)
         return replace(
@@ -216,6 +242,7 @@ def frozen(training: TrainSettings, model: Model) -> TrainSettings:
         delays=tuple(model.decoder.delays),
         max_lag_s=0.0,
         trial_lag_s=0.0,
+        bad_channels="keep",
         max_features=0,
         selection_stop="none",
         params=params,
@@ -232,8 +259,7 @@ def reference_of(model: Model, window: Window, rings: int = 0) -> Reference:
         When the use was too short, or the features are of no use for adaptation.
     """
     check_features(model.features)
-    window = window.usable()
-    amplitudes = to_amplitudes(window.Z, model.features.transform)
+    window, amplitudes = _measured(window, model.features.transform)
     return learn_reference(window, amplitudes, rings)
 
 
@@ -254,6 +280,15 @@ def for_model(uri: str, margin: float) -> TemplateAdapter:
     reference = Reference.from_arrays(companion.reference, model.n_features, len(model.dofs))
     settings = AdapterSettings(margin=margin)
     return TemplateAdapter(model, calibration.dataset, calibration.settings, reference, settings)
+
+
+def _measured(window: Window, transform: str) -> tuple[Window, Floats]:
+    """Usable ticks, and the amplitudes of the channels in them."""
+    window = window.usable()
+    with np.errstate(over="ignore"):
+        amplitudes = to_amplitudes(window.Z, transform)
+    keep = np.asarray((np.abs(amplitudes) < LARGEST).all(axis=1))
+    return window.where(keep), amplitudes[keep]
 
 
 def _decoded(model: Model, Z: Floats, segments: NDArray[np.int64]) -> Floats:

@@ -93,8 +93,8 @@ class RawPerson:
         whole, intended = self._use(WINDOW_S + TEST_S, 2, changes)
         # One day: the electrodes stay as they are.
         seen = np.arange(len(whole)) < WINDOW_S * whole.tick_rate
-        window, target = _part(whole, seen), intended[seen]
-        unseen, wanted = _part(whole, ~seen), intended[~seen]
+        window, target = whole.where(seen), intended[seen]
+        unseen, wanted = whole.where(~seen), intended[~seen]
         proposal = self.adapter.propose(window)
         known = self.calibration.rows(np.arange(len(self.calibration)) < len(window))
         if len(known) < len(window):
@@ -140,16 +140,6 @@ class RawPerson:
     def _settings(self, run: int, **changes: float) -> SyntheticSettings:
         values = {"seed": self.seed, "run": run, "n_channels": CHANNELS, "drift_ramp_s": 0.0}
         return SyntheticSettings(**(values | changes))  # type: ignore[arg-type]
-
-
-def _part(window: Window, keep: NDArray[np.bool_]) -> Window:
-    return Window(
-        window.Z[keep],
-        window.x_hat[keep],
-        window.ticks[keep],
-        window.good[keep],
-        window.tick_rate,
-    )
 
 
 def _movements() -> MovementSet:

@@ -245,7 +245,8 @@ def _gains(y: Floats, template: Template, start: Floats, mean: Floats, square: F
     along = np.einsum("pn,pn->n", y - template.rest, mean @ start.T) / template.variance
     power = np.einsum("nh,hg,ng->n", start, square, start) / template.variance
     gain = (along + precision) / (power + precision)
-    return np.clip(gain / np.median(gain), *GAIN_BOUNDS)
+    # Where half of the channels say nothing or the opposite, the median is no unit.
+    return np.clip(gain / max(float(np.median(gain)), GAIN_BOUNDS[0]), *GAIN_BOUNDS)
 
 
 def _mixing(y: Floats, template: Template, start: Floats, mean: Floats, square: Floats) -> Floats:

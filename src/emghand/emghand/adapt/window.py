@@ -57,7 +57,11 @@ class Window:
 
     def usable(self) -> Window:
         """The good ticks whose values are finite."""
-        keep = self.good & np.isfinite(self.Z).all(axis=1) & np.isfinite(self.x_hat).all(axis=1)
+        finite = np.isfinite(self.Z).all(axis=1) & np.isfinite(self.x_hat).all(axis=1)
+        return self.where(self.good & finite)
+
+    def where(self, keep: Bools) -> Window:
+        """The ticks for which `keep`, shape (m,), is true."""
         return Window(
             self.Z[keep], self.x_hat[keep], self.ticks[keep], self.good[keep], self.tick_rate
         )

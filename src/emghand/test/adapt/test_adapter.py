@@ -10,6 +10,7 @@ from emghand.adapt.study import Person, decoded
 from emghand.adapt.window import Window
 from emghand.errors import UserError
 from emghand.signal.settings import FeatureSettings
+from emghand.training import TrainSettings, train
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,44 @@ def test_too_little_use_or_dead_channels_are_refused_with_a_reason(person, adapt
     assert "dead" in silent.cause
     still = adapter.propose(dataclasses.replace(window, good=np.arange(len(window)) % 7 == 0))
     assert still.model is None
+
+
+@pytest.mark.parametrize("value", [0.0, 1e29, 1e300, np.nan])
+def test_a_channel_that_dies_or_goes_mad_in_the_window_never_makes_a_decoder_of_no_use(
+    person, adapter, value
+):
+    window = use_of(person)
+    Z = window.Z.copy()
+    Z[len(Z) // 2 :, person.arm.strongest()] = value
+    found = adapter.propose(dataclasses.replace(window, Z=Z))
+    assert found.cause
+    if found.model is not None:
+        assert np.isfinite(decoded(found.model, window.Z)).all()
+
+
+def test_a_fit_that_fails_is_refused_with_the_reason(person, adapter, monkeypatch):
+    def fail(*_):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr("emghand.adapt.adapter.fit_template", fail)
+    found = adapter.propose(use_of(person))
+    assert found.model is None
+    assert found.cause == "what was seen does not determine a decoder (singular)"
+    other = use_of(person)
+    found = adapter.propose(dataclasses.replace(other, Z=other.Z[:, 1:]))
+    assert found.cause == "the window has 31 features, the model 32"
+
+
+def test_channels_that_the_calibration_left_out_stay_out(person):
+    training = TrainSettings("kalman", max_features=12)
+    model = train(person.calibration, training)
+    reference = reference_of(model, person.own_use)
+    found = TemplateAdapter(model, person.calibration, training, reference).propose(
+        dataclasses.replace(use_of(person), Z=1.3 * use_of(person).Z)
+    )
+    assert found.chosen in ("align", "template")
+    used = np.flatnonzero(found.model.normaliser.scale)
+    assert set(used.tolist()) <= set(model.normaliser.columns.tolist())
 
 
 def test_what_cannot_be_adapted_is_said(person):
