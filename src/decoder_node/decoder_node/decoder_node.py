@@ -148,7 +148,7 @@ class DecoderNode(EmghandNode):
             self._pipeline = DecoderPipeline(loaded.model, own, loaded.decoder)
             self._fresh = True
         else:
-            self._pipeline.set_model(loaded.model, loaded.decoder)
+            self._pipeline.set_model(loaded.model, decoder=loaded.decoder)
         self._loaded = loaded
         names = list(dof_names(loaded.model.dofs))
         self._out_message.name = names
@@ -165,7 +165,7 @@ class DecoderNode(EmghandNode):
     def _adapt(self, running: RunningModel, blend_s: float) -> None:
         """Let a model of the same features take over from the one in force."""
         assert self._pipeline is not None and self._loaded is not None
-        self._pipeline.set_model(running.model, running.decoder, blend_s)
+        self._pipeline.set_model(running.model, blend_s, running.decoder)
         self._loaded = dataclasses.replace(self._loaded, model=running.model, uri=running.uri)
         if not self._fresh:
             self._announce(PipelineEvent.MODEL, blend_s=blend_s)

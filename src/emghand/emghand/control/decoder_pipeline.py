@@ -152,7 +152,7 @@ class DecoderPipeline:
         self._output.reset()
         self._last_tick = -1
 
-    def set_model(self, model: Model, decoder: Decoder | None = None, blend_s: float = 0.0) -> None:
+    def set_model(self, model: Model, blend_s: float = 0.0, decoder: Decoder | None = None) -> None:
         """Exchange the model, between two ticks.
 
         Without a blend the new decoder starts fresh and alone. With the same DOFs the output
@@ -170,10 +170,10 @@ class DecoderPipeline:
         Parameters
         ----------
         model : Model
-        decoder : Decoder, optional
-            What `decoder_of` made of it, for this pipeline alone, so that no tick waits for that.
         blend_s : float
             Shortest length of the blend [s]; 0: none.
+        decoder : Decoder, optional
+            What `decoder_of` made of it, for this pipeline alone, so that no tick waits for that.
 
         Raises
         ------
