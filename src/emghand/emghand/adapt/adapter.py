@@ -109,7 +109,9 @@ class TemplateAdapter:
             self._amplitudes[use], x[use], reference.rest, held.means(both)
         )
         mean, sd = (float(v) for v in reference.amplitude)
-        self._supports = make_supports([d.low for d in model.dofs], reference.patterns, mean, sd)
+        self._supports = make_supports(
+            [d.low for d in model.dofs], reference.patterns, mean, sd, reference.use
+        )
 
     def propose(self, window: Window) -> Proposal:
         """A model for the use in a window; see `Rule`.

@@ -54,6 +54,8 @@ class Reference:
         Standard deviation of the DOFs that are not active.
     patterns : ndarray, shape (k, 2 n_dofs)
         Postures of three and more DOFs that occur often: 1 for each half-direction.
+    use : ndarray, shape (2 n_dofs,)
+        Share of the holds in which each half-direction is active.
     rings : ndarray, shape (1,)
         Rings of evenly spaced electrodes, channel after channel around the arm; 0: not known.
     """
@@ -66,6 +68,7 @@ class Reference:
     active_share: Floats
     rest_spread: Floats
     patterns: Floats
+    use: Floats
     rings: Floats
 
     def to_arrays(self) -> dict[str, Floats]:
@@ -87,6 +90,7 @@ class Reference:
             ("rest", "upper", "high", "correlation"), (n_features,)
         )
         shapes |= {"amplitude": (2,), "active_share": (1,), "rest_spread": (1,), "rings": (1,)}
+        shapes["use"] = (2 * n_dofs,)
         if set(arrays) != {*shapes, "patterns"}:
             raise UserError("reference: damaged, its arrays are not those of a reference")
         found = {k: np.array(v, dtype=np.float64) for k, v in arrays.items()}
@@ -102,6 +106,8 @@ class Reference:
         positive = (own.rest, own.upper - own.rest, own.amplitude, own.rest_spread)
         if any((v <= 0.0).any() for v in positive) or not 0.0 < own.active_share[0] < 1.0:
             raise UserError("reference: damaged, it holds values that no use has")
+        if ((own.use < 0.0) | (own.use > 1.0)).any() or not own.use.any():
+            raise UserError("reference: damaged, use must hold shares")
         if own.rings[0] not in range(MOST_RINGS + 1):
             raise UserError("reference: damaged, it states no number of rings")
         if not np.isin(patterns, (0.0, 1.0)).all():
@@ -155,6 +161,7 @@ def learn_reference(window: Window, amplitudes: Floats, rings: int = 0) -> Refer
         active_share=np.array([active.mean()]),
         rest_spread=np.array([max(float(x[~active].std()), 1e-3)]),
         patterns=_patterns(x, active),
+        use=np.hstack([active & (x > 0.0), active & (x < 0.0)]).mean(axis=0),
         rings=np.array([float(rings)]),
     )
 

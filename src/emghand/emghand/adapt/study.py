@@ -88,7 +88,8 @@ class Person:
         n_electrodes: int = 32,
         dofs: tuple[Dof, ...] = DEFAULT_DOFS,
     ) -> None:
-        self.seed, self.usage, self.dofs = seed, usage, dofs
+        self.seed, self.dofs = seed, dofs
+        self.usage = None if usage is None else replace(usage, seed=seed)
         self.arm = FeatureArm(seed, len(dofs), n_electrodes, RATE / HOP)
         rng = np.random.default_rng([seed, 30])
         course = calibration(rng, len(dofs), self.arm.rate)
@@ -96,7 +97,7 @@ class Person:
         self.calibration = whole.rows(whole.repetition < TRAINED)
         self.training = TrainSettings(decoder)
         self.model: Model = train(self.calibration, self.training)
-        own = free_use(rng, len(dofs), self.arm.rate, OWN_USE_S, usage)
+        own = free_use(rng, len(dofs), self.arm.rate, OWN_USE_S, self.usage)
         self.own_use = self._window(self.arm.features(own, rng))
 
     def adapter(self, known_rings: bool) -> TemplateAdapter:

@@ -22,6 +22,8 @@ Bools = NDArray[np.bool_]
 
 PRIORS = 0.4, 0.35, 0.25
 """Of rest, of one half-direction, and of two or a frequent pattern."""
+RARE = 0.02
+"""Weight of a half-direction that was never used, beside 1 of the one used most."""
 GAIN_SD = 0.2
 MIXING_SD = 0.15
 """Of an entry of H from trial to trial of the fit, relative to the largest."""
@@ -115,7 +117,9 @@ def learn_template(amplitudes: Floats, x: Floats, rest: Floats, held: Floats) ->
     return Template(rest, mixing, left.var(axis=0) + least)
 
 
-def make_supports(low: Sequence[float], patterns: Floats, mean: float, sd: float) -> Supports:
+def make_supports(
+    low: Sequence[float], patterns: Floats, mean: float, sd: float, use: Floats | None = None
+) -> Supports:
     """Rest, every half-direction, every two of different DOFs, and the frequent patterns.
 
     Parameters
@@ -125,6 +129,8 @@ def make_supports(low: Sequence[float], patterns: Floats, mean: float, sd: float
     patterns : ndarray, shape (k, 2 d)
     mean, sd : float
         Of the amplitude of an active half-direction.
+    use : ndarray, shape (2 d,), optional
+        How often the person uses each half-direction; by default all alike.
     """
     d = len(low)
     known = [*range(d), *(d + i for i in range(d) if low[i] < 0.0)]
@@ -133,9 +139,15 @@ def make_supports(low: Sequence[float], patterns: Floats, mean: float, sd: float
         (i, j) for i, j in itertools.combinations(known, 2) if i % d != j % d
     ]
     more += [tuple(int(i) for i in np.flatnonzero(row)) for row in patterns]
-    shares = [PRIORS[0]] + [PRIORS[1] / len(ones)] * len(ones)
-    shares += [PRIORS[2] / max(1, len(more))] * len(more)
-    return Supports(((), *ones, *more), np.log(shares), mean, sd)
+    often = np.ones(2 * d) if use is None else use / use.max() + RARE
+    single = np.array([often[i] for (i,) in ones])
+    several = np.array([np.prod(often[list(p)]) for p in more])
+    shares = [
+        np.array([PRIORS[0]]),
+        PRIORS[1] * single / single.sum(),
+        PRIORS[2] * several / several.sum() if more else several,
+    ]
+    return Supports(((), *ones, *more), np.log(np.concatenate(shares)), mean, sd)
 
 
 def fit_template(

@@ -31,12 +31,15 @@ class Usage:
         Factor of all amplitudes.
     directions : int
         Half-directions that are used at all; 0: all.
+    seed : int
+        Which ones these are.
     """
 
     pairs: float = 0.4
     grasps: float = 0.0
     amplitude: float = 1.0
     directions: int = 0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ def free_use(
     usage = usage or Usage()
     known = np.arange(2 * n_dofs)
     if usage.directions:
-        known = rng.permutation(known)[: usage.directions]
+        # A habit: the same ones every time.
+        known = np.random.default_rng(usage.seed).permutation(known)[: usage.directions]
     rows: list[Floats] = []
     trials: list[int] = []
     now = np.zeros(n_dofs)

@@ -126,6 +126,7 @@ def test_plausibility_is_a_mean_of_mixtures_with_a_floor():
         active_share=np.array([0.3]),
         rest_spread=np.array([0.05]),
         patterns=np.zeros((0, 2 * D)),
+        use=np.full(2 * D, 0.1),
         rings=np.zeros(1),
     )
     x = np.array([[0.0, -0.7, 0.1], [5.0, 0.6, 0.0]])
