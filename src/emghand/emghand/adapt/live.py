@@ -19,9 +19,6 @@ from emghand.storage.models import Model
 
 Floats = NDArray[np.float64]
 
-REFERENCE_RULE = "reference"
-"""A rule of this name learns the reference of the user's own use; it never proposes a model."""
-
 
 @dataclass(frozen=True)
 class RunningModel:
@@ -59,8 +56,8 @@ class Adaptation:
     """Feeds a worker with use, and lets what it proposes take over while the hand is at rest.
 
     Nothing is fed and nothing is exchanged while somebody holds it (`hold`), nor after refused
-    ticks until the signal was good for `settle_s`. Models never chain: a rule starts from the
-    calibration every time, and `undo` goes back to that.
+    ticks until the signal was good for `settle_s`. `undo` goes back to the calibration; a worker
+    that is started later knows nothing of what was undone.
 
     Parameters
     ----------
@@ -211,9 +208,6 @@ class Adaptation:
             self._say("failed", result.cause)
             return
         outcome, model = result.outcome, result.model
-        if outcome.rule == REFERENCE_RULE:
-            self._say("reference", outcome.cause, outcome)
-            return
         self._say("proposed", f"{outcome.rule}: {outcome.chosen or 'no candidate'}", outcome)
         replaced = " (an older proposal that waited for rest is given up)" if self._pending else ""
         self._pending = None

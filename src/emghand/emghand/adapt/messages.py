@@ -61,7 +61,7 @@ class Outcome:
 
     @property
     def score_before(self) -> float:
-        """Plausibility of the first candidate; NaN when there is none."""
+        """Plausibility of the first candidate, the calibration; NaN when there is none."""
         return self.scores[0].plausibility if self.scores else np.nan
 
     @property
