@@ -19,7 +19,7 @@ from emghand.dofs import DEFAULT_DOFS, Dof, dof_names
 from emghand.evaluate.metrics import score
 from emghand.signal.settings import FeatureSettings
 from emghand.simulate.drift import KINDS, Drift, make_drift
-from emghand.simulate.feature_arm import FeatureArm
+from emghand.simulate.feature_arm import FeatureArm, delayed
 from emghand.simulate.use import Course, Usage, calibration, free_use
 from emghand.storage.models import Model
 from emghand.storage.recording import PeriodKind, Stream
@@ -196,8 +196,7 @@ class Person:
 
     def _labels(self, x: Floats) -> Floats:
         """Labels of the lag of the calibration ago."""
-        ticks = round(self.model.lag_s * self.arm.rate)
-        return np.concatenate([np.tile(x[:1], (ticks, 1)), x])[: len(x)]
+        return delayed(x, round(self.model.lag_s * self.arm.rate))
 
     def _window(self, Z: Floats) -> Window:
         m = len(Z)

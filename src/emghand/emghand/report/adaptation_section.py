@@ -37,7 +37,7 @@ class History:
     Parameters
     ----------
     seconds : list of float
-        Since the first sample of the recording.
+        Since the first sample of the recording; 0 before it.
     events : list
         Messages of /decoder/adaptation.
     """
@@ -68,7 +68,8 @@ def read_history(bag: Path, start_ns: int) -> History:
             message: Any = reader.decode(raw)
             stamp = message.header.stamp
             at = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-            seconds.append((at - start_ns) * 1e-9)
+            # What was said before the first tick has no stamp.
+            seconds.append((at - start_ns) * 1e-9 if at else 0.0)
             events.append(message)
     return History(seconds, events)
 

@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 
 from emghand.simulate.arm import Floats, _tuning, activation
 from emghand.simulate.drift import Drift
-from emghand.simulate.use import Course, Ints
+from emghand.simulate.use import Course
 
 WINDOW_S = 0.3
 NOISE = 0.05
@@ -159,6 +159,3 @@ class FeatureStream:
 def delayed(x: Floats, ticks: int) -> Floats:
     """`x` of so many ticks ago; before the beginning its first value."""
     return np.concatenate([np.tile(x[:1], (ticks, 1)), x])[: len(x)]
-
-
-__all__ = ["FeatureArm", "Ints", "delayed"]
