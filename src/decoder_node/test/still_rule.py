@@ -61,6 +61,18 @@ class Halve:
         return Proposal(model, "half is more plausible", self.name, "half", scores, changes)
 
 
+class Fade(Halve):
+    """Goes on from its last proposal: each says half as much as the one before."""
+
+    name = "fade"
+
+    def propose(self, window):
+        found = super().propose(window)
+        self.model = found.model
+        scale = found.model.normaliser.to_arrays()["scale"].max()
+        return dataclasses.replace(found, cause=f"scale {scale!r}")
+
+
 class Die:
     name = "die"
 
@@ -70,6 +82,10 @@ class Die:
 
 def halve(uri, mode, margin):
     return functools.partial(Halve, uri)
+
+
+def fade(uri, mode, margin):
+    return functools.partial(Fade, uri)
 
 
 def die(uri, mode, margin):

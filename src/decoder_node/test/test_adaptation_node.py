@@ -196,6 +196,23 @@ def test_undo_takes_the_calibration_back_in_a_movement_and_adaptation_stays_off(
     adapting.wait_for("swapped", 2)
 
 
+@pytest.mark.parametrize("wait", [True, False])
+def test_after_an_undo_a_rule_that_chains_begins_at_the_calibration_again(adapting, wait):
+    def causes():
+        return [e.cause for e in adapting.heard if e.kind == "accepted"]
+
+    adapting.start(still_rule.fade, wait=wait)
+    adapting.play(4.0, 1.0)
+    adapting.wait_for("accepted", 2)
+    first, seen = causes()[0], len(causes())
+    assert causes()[1].split(" (")[0] != first
+    assert adapting.call_undo().success
+    assert adapting.set("enabled", True).successful
+    adapting.play(4.0, 1.0)
+    adapting.wait_for("accepted", seen + 1)
+    assert causes()[seen] == first
+
+
 def test_it_pauses_during_an_emergency_stop_until_the_bridge_was_reset(adapting):
     adapting.start()
     adapting.play(1.5, 1.0)
