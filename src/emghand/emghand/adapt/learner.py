@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from emghand.adapt.messages import Failure, Outcome, Setup
-from emghand.adapt.proposal import Proposal
+from emghand.adapt.proposal import Proposal, Rule
 from emghand.adapt.recent import Block, RecentUse
 from emghand.control.decoder_pipeline import DecoderPipeline
 from emghand.errors import UserError
@@ -28,7 +28,7 @@ class Learner:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._rule = setup.make_rule()
+        self._rule = _made(setup)
         self._use: RecentUse | None = None
         self._since = 0
 
@@ -40,7 +40,7 @@ class Learner:
         UserError
             When the rule cannot be made; the old setup stays.
         """
-        self._rule = setup.make_rule()
+        self._rule = _made(setup)
         if setup.window_s != self._setup.window_s and self._use is not None:
             window = self._use.window()
             self._use = self._memory(setup, window.Z.shape[1], window.x_hat.shape[1])
@@ -101,6 +101,13 @@ class Learner:
             uri,
             "" if model is None else model.model_id,
         )
+
+
+def _made(setup: Setup) -> Rule:
+    try:
+        return setup.make_rule()
+    except np.linalg.LinAlgError as error:
+        raise UserError(f"the calibration does not determine the rule ({error})") from error
 
 
 def failure_of(error: Exception) -> Failure:

@@ -19,6 +19,7 @@ from emghand.adapt.worker import InProcess, WorkerProcess
 from emghand.decoders.normaliser import Normaliser
 from emghand.decoders.ridge import RidgeDecoder
 from emghand.dofs import parse_dofs
+from emghand.errors import UserError
 from emghand.signal.settings import FeatureSettings
 from emghand.storage.models import Model, load_model, save_model
 
@@ -166,6 +167,11 @@ def test_without_a_process_a_rule_that_fails_is_told_in_the_same_words(tmp_path)
     failed, after = worker.poll()
     assert failed.cause == "the rule failed: FloatingPointError: singular"
     assert after.outcome.cause == f"{2 * EVERY} ticks"
+
+
+def test_a_calibration_that_determines_no_rule_is_a_mistake_in_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"does not determine the rule \(Singular matrix\)"):
+        InProcess(setup_of(worker_rules.singular, tmp_path))
 
 
 def test_a_rule_that_cannot_be_made_says_why_again_and_again_with_growing_pauses(start):

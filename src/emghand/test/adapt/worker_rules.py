@@ -119,6 +119,10 @@ def unmakeable():
     raise UserError("no reference yet")
 
 
+def singular():
+    raise np.linalg.LinAlgError("Singular matrix")
+
+
 def centre(uri, score=1.0):
     return functools.partial(Centre, str(uri), score)
 
