@@ -24,6 +24,9 @@ done
 export PATH EMGHAND_ROOT="$_emghand_root"
 # Nothing leaves this machine unless the user opens it.
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
+# Through shared memory, a process that is killed while it makes its segment would hang for ever
+# whoever sends to it next.
+export FASTDDS_BUILTIN_TRANSPORTS="${FASTDDS_BUILTIN_TRANSPORTS:-UDPv4}"
 # One thread is fastest for matrices of this size, and leaves the other cores to the other nodes.
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 if [ -z "${DISPLAY:-}" ] && [ -z "${WAYLAND_DISPLAY:-}" ]; then export MUJOCO_GL="${MUJOCO_GL:-egl}"; fi
