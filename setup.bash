@@ -8,6 +8,7 @@ if [ ! -f "$_emghand_root/install/setup.bash" ]; then
 fi
 if [ -z "${ROS_DISTRO:-}" ] && [ -d "$_emghand_root/.venv" ]; then
   . "$_emghand_root/.venv/bin/activate"
+  _emghand_own_ros=1
   # A variable of another environment's ROS 2 would keep this one from finding its libraries.
   unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
   case ":${AMENT_PREFIX_PATH:-}:" in *":$VIRTUAL_ENV:"*) ;; *)
@@ -22,12 +23,18 @@ for _emghand_folder in "$_emghand_root"/install/*/lib/*/; do
   case "$_emghand_folder" in */python*) ;; *) PATH="${_emghand_folder%/}:$PATH" ;; esac
 done
 export PATH EMGHAND_ROOT="$_emghand_root"
-# Nothing leaves this machine unless the user opens it.
+# Nothing leaves this machine unless the user opens it. The profile does the same as LOCALHOST, but
+# a command finds the graph within 0.3 s instead of 3 s.
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
+if [ -n "${_emghand_own_ros:-}" ] && [ -z "${FASTDDS_DEFAULT_PROFILES_FILE:-}" ] &&
+  [ "$ROS_AUTOMATIC_DISCOVERY_RANGE" = LOCALHOST ]; then
+  export FASTDDS_DEFAULT_PROFILES_FILE="$_emghand_root/config/loopback.xml"
+  export ROS_AUTOMATIC_DISCOVERY_RANGE=SYSTEM_DEFAULT EMGHAND_DISCOVERY=SYSTEM_DEFAULT
+fi
 # Through shared memory, a process that is killed while it makes its segment would hang for ever
 # whoever sends to it next.
 export FASTDDS_BUILTIN_TRANSPORTS="${FASTDDS_BUILTIN_TRANSPORTS:-UDPv4}"
 # One thread is fastest for matrices of this size, and leaves the other cores to the other nodes.
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 if [ -z "${DISPLAY:-}" ] && [ -z "${WAYLAND_DISPLAY:-}" ]; then export MUJOCO_GL="${MUJOCO_GL:-egl}"; fi
-unset _emghand_root _emghand_nounset _emghand_folder
+unset _emghand_root _emghand_nounset _emghand_folder _emghand_own_ros

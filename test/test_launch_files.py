@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -99,6 +100,8 @@ class Session:
     done: dict[str, subprocess.CompletedProcess[str]] = field(default_factory=dict)
     mistakes: list[subprocess.CompletedProcess[str]] = field(default_factory=list)
     ended: Ended | None = None
+    addresses: set[str] = field(default_factory=set)
+    """At which its processes listened."""
 
     @property
     def bag(self) -> Path:
@@ -141,6 +144,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
             made.mistakes.append(run_emghand(*words, env=env))
         ear.intention = dict(FLEXED)
         ear.wait(lambda: ear.at("index_flex") > 0.7, "a flexed hand")
+        made.addresses = {c.laddr.ip for p in up.processes() for c in p.net_connections()}
         made.ended = interrupt(up, ear)
     return made
 
@@ -174,6 +178,11 @@ def test_mistakes_are_answered_by_one_sentence_and_disturb_nothing(session):
         assert text in done.stderr
     assert [p.name for p in sorted((session.path / "bags").iterdir())] == ["collect", "test"]
     assert not (session.path.parent / "s02").exists()
+
+
+def test_the_graph_is_heard_on_this_machine_only(session):
+    local = {"127.0.0.1", "::1"} | ({"239.255.0.1"} if "EMGHAND_DISCOVERY" in os.environ else set())
+    assert "127.0.0.1" in session.addresses <= local
 
 
 def test_ctrl_c_ends_live_control_within_five_seconds_with_the_hand_at_rest(session):

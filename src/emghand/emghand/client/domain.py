@@ -35,7 +35,8 @@ def claim_domain() -> int:
         if claim is not None:
             _claim = claim
             os.environ["ROS_DOMAIN_ID"] = str(domain)
-            os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+            here = os.environ.get("EMGHAND_DISCOVERY", "LOCALHOST")
+            os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = here
             return domain
     raise UserError("no ROS domain is free on this machine: end some graphs")
 

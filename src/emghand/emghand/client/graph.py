@@ -41,7 +41,7 @@ class GraphClient:
     Parameters
     ----------
     timeout : float
-        How long to wait for a service, an action or an answer [s].
+        How long to wait for a service or an action; four times as long for its answer [s].
 
     Attributes
     ----------
@@ -260,8 +260,9 @@ class GraphClient:
             raise UserError(f"{service}: {answer.message}")
         return f"{service}: {answer.message}"
 
-    def _result(self, future: Any, what: str, timeout: float = 0.0) -> Any:
-        self.wait_for(future.done, f"an answer of {what}", timeout)
+    def _result(self, future: Any, what: str) -> Any:
+        # A message that is lost when two processes meet comes again after 3 s.
+        self.wait_for(future.done, f"an answer of {what}", 4 * self.timeout)
         return future.result()
 
     def _activity(
@@ -307,7 +308,7 @@ class GraphClient:
         except KeyboardInterrupt:
             self.interrupted = True
             self._result(handle.cancel_goal_async(), f"{name} (cancel)")
-            self._result(future, f"{name} (cancelled)", 4 * self.timeout)
+            self._result(future, f"{name} (cancelled)")
         finally:
             if future.done():
                 client.destroy()

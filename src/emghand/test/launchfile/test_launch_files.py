@@ -33,12 +33,26 @@ def nodes(name, **arguments):
         ("replay", {"bag": "b"}, {"bag_player", "mujoco_bridge"} | DECODING),
     ],
 )  # fmt: skip
-def test_each_launch_runs_its_nodes(name, arguments, expected):
+def test_each_launch_runs_its_nodes(name, arguments, expected, monkeypatch):
+    monkeypatch.delenv("EMGHAND_DISCOVERY", raising=False)
     processes, plan = nodes(name, **arguments)
     assert set(processes) == expected | ALWAYS
     assert plan.sigterm_after + plan.sigkill_after < 5.0
     for process in processes.values():
         assert process.environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+
+
+def test_the_network_is_heard_on_request_only(monkeypatch):
+    monkeypatch.setenv("EMGHAND_DISCOVERY", "SYSTEM_DEFAULT")
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "loopback.xml")
+    closed, _ = nodes("live")
+    opened, _ = nodes("live", discovery="SUBNET")
+    for process in closed.values():
+        assert process.environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SYSTEM_DEFAULT"
+        assert process.environment["FASTDDS_DEFAULT_PROFILES_FILE"] == "loopback.xml"
+    for process in opened.values():
+        assert process.environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"
+        assert "FASTDDS_DEFAULT_PROFILES_FILE" not in process.environment
 
 
 def test_what_may_die_is_started_again():
