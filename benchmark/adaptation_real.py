@@ -25,7 +25,6 @@ from rich.console import Console
 from rich.table import Table
 
 from emghand.adapt.adapter import TemplateAdapter, frozen, reference_of
-from emghand.adapt.study import decoded
 from emghand.adapt.window import Window
 from emghand.dofs import Dof, dof_names
 from emghand.errors import UserError
@@ -105,7 +104,7 @@ def try_parts(parts: Parts, kind: str) -> list[str]:
 
 def r2(model: Model, data: Dataset) -> float:
     """Mean over the DOFs, with the lag of the calibration taken out."""
-    x_hat = decoded(model, data.Z)
+    x_hat = model.estimates(data.Z)
     use = data.use
     return score(shifted(data, model.lag_s)[use], x_hat[use], dof_names(model.dofs)).mean_r2
 
@@ -115,7 +114,7 @@ def window_of(model: Model, data: Dataset) -> Window:
     breaks = np.cumsum(np.diff(data.segment, prepend=data.segment[:1]) != 0)
     ticks = np.arange(len(data)) + breaks
     good = np.ones(len(data), dtype=np.bool_)
-    return Window(data.Z, decoded(model, data.Z), ticks, good, data.tick_rate)
+    return Window(data.Z, model.estimates(data.Z), ticks, good, data.tick_rate)
 
 
 def main() -> None:

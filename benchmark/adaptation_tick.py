@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from emghand.adapt.proposal import Changes, Proposal
+from emghand.adapt.registry import RuleOptions
 from emghand.adapt.window import Window
 from emghand.storage.models import load_model
 
@@ -70,7 +71,7 @@ def run(folder: Path, seconds: float, rounds: int, channels: int) -> tuple[np.nd
     model = load_model(path)
     features = FeaturePipeline(model.features, channels, model.rate, channel_names=names)
 
-    def rule_for(uri: str, mode: str, margin: float) -> functools.partial:
+    def rule_for(uri: str, options: RuleOptions) -> functools.partial:
         return functools.partial(ImportableRefit, uri, str(notes), seconds)
 
     decoder_node.adaptation.rule_for = rule_for

@@ -139,9 +139,7 @@ class Turn:
 
 def test_what_adaptation_did_live_is_repeated_to_the_bit(tmp_path, monkeypatch):
     path = model_file(tmp_path, 1)
-    monkeypatch.setattr(
-        decoder_node.adaptation, "rule_for", lambda uri, mode, margin: lambda: Turn(uri)
-    )
+    monkeypatch.setattr(decoder_node.adaptation, "rule_for", lambda uri, options: lambda: Turn(uri))
     given = {
         "model": str(path), "adaptation.enabled": True, "adaptation.need_hand": False,
         "adaptation.wait": True, "adaptation.update_s": 2.0, "adaptation.rest_zone": 1.0,

@@ -16,14 +16,17 @@ from std_srvs.srv import Trigger
 
 from decoder_node.surroundings import Surroundings
 from emghand.adapt.live import Adaptation, Exchange, Notice, RunningModel
+from emghand.adapt.memory import EXTENSION, MemorySettings
 from emghand.adapt.messages import Outcome, Setup
-from emghand.adapt.registry import rule_for
+from emghand.adapt.registry import RuleOptions, rule_for
 from emghand.adapt.settings import AdaptationSettings
 from emghand.adapt.worker import InProcess, Worker, WorkerProcess
 from emghand.control.decoder_pipeline import Decoded, DecoderPipeline
+from emghand.dofs import dof_names
 from emghand.errors import UserError
 from emghand.storage.models import ADAPTED
 from emghand_ros import qos
+from emghand_ros.background import run_in_thread
 from emghand_ros.conversions import to_field
 from emghand_ros.node import EmghandNode
 from emghand_ros.parameters import SettingsParameters
@@ -32,7 +35,10 @@ POLL_S = 0.1
 SILENCE_S = 1.0
 
 NEW_WORKER = ("enabled", "limit_s", "memory_mb")
-NEW_SETUP = ("mode", "margin", "update_s", "window_s", "folder")
+NEW_SETUP = (
+    "mode", "margin", "labels", "moving_dofs_only", "memory", "memory_ticks", "update_s",
+    "window_s", "folder",
+)  # fmt: skip
 
 
 class LiveAdaptation:
@@ -56,6 +62,8 @@ class LiveAdaptation:
         self._settings = self._parameters.value
         self._adaptation: Adaptation | None = None
         self._channels: list[str] = []
+        self._dofs: tuple[str, ...] = ()
+        self._busy = False
         self._heard = 0.0
         self._stamp = Time()
         self._off = "adaptation.enabled is false"
@@ -74,6 +82,7 @@ class LiveAdaptation:
         settings = self._settings
         self._adaptation = Adaptation(pipeline, running, self._exchange, settings, self._publish)
         self._channels = list(features)
+        self._dofs = dof_names(running.model.dofs)
         self.look_around()
         self._start()
 
@@ -86,21 +95,72 @@ class LiveAdaptation:
     def after_tick(self, stamp: Time, z: NDArray[np.float64], tick: int, decoded: Decoded) -> None:
         """Take what was decoded, after it was published."""
         self._stamp = stamp
-        late = time.monotonic() - self._heard > SILENCE_S
-        self._heard = time.monotonic()
-        if self._adaptation is not None:
-            if late:
-                self.look_around()
-            self._guarded(lambda adaptation: adaptation.after_tick(z, tick, decoded))
+        now = time.monotonic()
+        silent = now - self._heard
+        first, self._heard = not self._heard, now
+        if self._adaptation is None:
+            return
+        if silent > SILENCE_S:
+            self._adaptation.missed(0.0 if first else silent)
+            self.look_around()
+        x_d = self._surroundings.x_d(self._dofs) if self._supervised else None
+        self._guarded(lambda adaptation: adaptation.after_tick(z, tick, decoded, x_d))
 
     def look_around(self) -> None:
         """Pause or go on, as the surroundings are now."""
         if self._adaptation is None:
             return
-        cause = self._surroundings.hold(self._settings.need_hand)
+        cause = self._surroundings.hold(self._settings.need_hand, self._supervised)
         if not self._node.active or time.monotonic() - self._heard > SILENCE_S:
             cause = "no features come"
         self._adaptation.hold(cause)
+
+    def memory_setup(self) -> tuple[Setup, str]:
+        """Where the replay memory is, and the id of the model it belongs to.
+
+        Raises
+        ------
+        UserError
+            When there is none.
+        """
+        if self._adaptation is None:
+            raise UserError("no model is loaded")
+        setup = self._setup(self._adaptation.calibration)
+        if setup.memory is None:
+            raise UserError(
+                "there is no replay memory: set adaptation.mode to relabel and adaptation.memory "
+                "to true"
+            )
+        return setup, self._adaptation.calibration.model.model_id
+
+    async def without_worker(self, work: Callable[[], None], worker: Worker | None = None) -> None:
+        """Do something while no worker runs; after it a new one starts, if one is wanted.
+
+        Parameters
+        ----------
+        work : callable
+        worker : Worker, optional
+            One that was stopped already; by default the one that runs is.
+        """
+        adaptation = self._adaptation
+        if worker is None and adaptation is not None:
+            worker = adaptation.worker
+
+        def wait_and_work() -> None:
+            if worker is not None:
+                worker.join()
+            work()
+
+        if self._busy:
+            raise UserError("the replay memory is being changed; try again")
+        self._busy = True
+        if adaptation is not None:
+            adaptation.stop()
+        try:
+            await run_in_thread(self._node, wait_and_work)
+        finally:
+            self._busy = False
+            self._start()
 
     def diagnose(self) -> dict[str, object]:
         """What adaptation is at, for /diagnostics."""
@@ -126,7 +186,7 @@ class LiveAdaptation:
     def _start(self) -> None:
         """Adapt, if that is wanted and possible."""
         adaptation = self._adaptation
-        if adaptation is None:
+        if adaptation is None or self._busy:
             return
         adaptation.stop()
         self._off = "adaptation.enabled is false"
@@ -139,17 +199,31 @@ class LiveAdaptation:
             self._node.get_logger().warning(f"adaptation is off: {error}")
             self._publish(Notice("reference", adaptation.tick, f"adaptation is off: {error}"))
 
+    @property
+    def _supervised(self) -> bool:
+        return self._settings.mode == "supervised"
+
     def _setup(self, calibration: RunningModel) -> Setup:
         settings = self._settings
-        uri = Path(calibration.uri)
+        options = RuleOptions(
+            settings.mode, settings.margin, settings.labels, settings.moving_dofs_only
+        )
+        remember = settings.memory and settings.mode == "relabel"
         return Setup(
-            rule_for(calibration.uri, settings.mode, settings.margin),
+            rule_for(calibration.uri, options),
             calibration.model.tick_rate,
             settings.update_s,
             settings.window_s,
-            settings.folder or str(uri.parent / ADAPTED),
-            uri.stem,
+            str(self._folder(calibration)),
+            Path(calibration.uri).stem,
+            MemorySettings(max_ticks=settings.memory_ticks) if remember else None,
         )
+
+    def _folder(self, calibration: RunningModel) -> Path:
+        return Path(self._settings.folder or Path(calibration.uri).parent / ADAPTED)
+
+    def _memory_file(self, calibration: RunningModel) -> Path:
+        return self._folder(calibration) / (Path(calibration.uri).stem + EXTENSION)
 
     def _worker(self, setup: Setup) -> Worker:
         if self._settings.wait:
@@ -171,10 +245,11 @@ class LiveAdaptation:
                 self._start()
         self.look_around()
 
-    def _on_undo(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    async def _on_undo(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._adaptation is None:
             response.message = "no model is loaded"
             return response
+        worker, calibration = self._adaptation.worker, self._adaptation.calibration
         try:
             self._adaptation.undo()
         except UserError as error:
@@ -184,6 +259,10 @@ class LiveAdaptation:
         self._parameters.apply(off)
         self._settings = off
         self._off = "undone; set adaptation.enabled to adapt again"
+        if worker is not None and self._settings.memory:
+            # Its labels are those of the decoders that were undone.
+            memory = self._memory_file(calibration)
+            await self.without_worker(lambda: memory.unlink(missing_ok=True), worker)
         response.success = True
         response.message = "the calibration decoder takes over; adaptation is off"
         return response

@@ -19,6 +19,7 @@ from decoder_node.adaptation import LiveAdaptation
 from decoder_node.journal import Journal
 from decoder_node.matching import FeatureSpace, check_match
 from decoder_node.movement import Movements
+from decoder_node.replay_memory import ReplayMemoryServices
 from decoder_node.settings import DecoderNodeSettings
 from decoder_node.surroundings import Surroundings
 from emghand.adapt.live import RunningModel
@@ -115,6 +116,7 @@ class DecoderNode(EmghandNode):
         self._journal = Journal(self, "decoder")
         self._surroundings = Surroundings(self, lambda: self._adaptation.look_around())
         self._adaptation = LiveAdaptation(self, self._adapt, self._surroundings)
+        ReplayMemoryServices(self, self._adaptation)
         self._movements = Movements(self)
         self.create_service(LoadModel, "~/load_model", self._on_load_model)
         self.create_service(Trigger, "~/reset", self._on_reset)

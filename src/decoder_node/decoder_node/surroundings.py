@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 from emghand_interfaces.msg import HandStatus, SessionState
+from numpy.typing import NDArray
 from rclpy.node import Node
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 
 from emghand_ros import qos
+from emghand_ros.conversions import MessageError, dofs_from_ros
 
 HAND_S = 2.0
 """Bridges tell their state twice a second; one that was silent for so long is gone [s]."""
+
+SHOWN_S = 0.1
+"""A prompt comes 60 times a second; older than this it is over [s]."""
 
 RESET_S = 1.0
 """A state told so long after an emergency stop was told in knowledge of it [s]."""
 
 
 class Surroundings:
-    """Listens to ``/estop``, ``/hand/status`` and ``/session/state``.
+    """Listens to ``/estop``, ``/hand/status``, ``/session/state`` and ``/task/x_d``.
 
     With several bridges, the one that spoke last counts.
 
@@ -37,6 +44,8 @@ class Surroundings:
         """An emergency stop is in force."""
         self._stopped_at = 0.0
         self._status: HandStatus | None = None
+        self._shown: JointState | None = None
+        self._shown_at = 0.0
         self._heard = 0.0
         self._on_change = on_change
         # As the bridges do: one that hears every writer, one that misses nothing of reliable ones,
@@ -45,14 +54,32 @@ class Surroundings:
             node.create_subscription(Bool, "/estop", self._on_estop, profile)
         node.create_subscription(HandStatus, "hand/status", self._on_status, qos.LATCHED)
         node.create_subscription(SessionState, "session/state", self._on_session, qos.STATE)
+        node.create_subscription(JointState, "task/x_d", self._on_x_d, qos.TICK)
 
-    def hold(self, need_hand: bool) -> str:
-        """Why nothing should be learned now; empty: nothing speaks against it."""
+    def x_d(self, dofs: Sequence[str]) -> NDArray[np.float64] | None:
+        """What is shown to the user now, shape (n_dofs,); None: nothing is, or of other DOFs."""
+        if self._shown is None or time.monotonic() - self._shown_at > SHOWN_S:
+            return None
+        try:
+            return dofs_from_ros(self._shown, dofs)
+        except MessageError:
+            return None
+
+    def hold(self, need_hand: bool, prompts: bool = False) -> str:
+        """Why nothing should be learned now; empty: nothing speaks against it.
+
+        Parameters
+        ----------
+        need_hand : bool
+            Use counts only while a hand is armed.
+        prompts : bool
+            Movements that are shown are what shall be learned from.
+        """
         status = self._status
         alive = status is not None and time.monotonic() - self._heard < HAND_S
         if self.stopped:
             return "emergency stop"
-        if self.prompt:
+        if self.prompt and not prompts:
             return "a movement is being shown"
         if status is None or not alive:
             return "no bridge says that its hand is armed" if need_hand else ""
@@ -77,6 +104,9 @@ class Surroundings:
         elif time.monotonic() - self._stopped_at > RESET_S:
             self.stopped = False
         self._on_change()
+
+    def _on_x_d(self, message: JointState) -> None:
+        self._shown, self._shown_at = message, time.monotonic()
 
     def _on_session(self, message: SessionState) -> None:
         self.prompt = message.period == SessionState.PROMPT

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 import still_rule
 from emghand_interfaces.msg import AdaptationEvent, HandStatus, MovementEvent, SessionState
+from emghand_interfaces.srv import ReplayMemoryFile
 from live_bench import detail
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 from still_rule import QUIET, make_still, muscles
 
 import decoder_node.adaptation
 from emghand.adapt.live import Adaptation
+from emghand.adapt.memory import MemorySettings, Piece, ReplayMemory, load_memory, save_memory
 from emghand.pipeline import DecoderPipeline
 from emghand.storage.models import load_model
 from emghand_ros import qos
@@ -87,6 +90,11 @@ class Adapting:
 
     def call_undo(self):
         return self.bench.graph.result(self.undo.call_async(Trigger.Request()), "undo")
+
+    def ask(self, kind, name, **fields):
+        client = self.bench.node.create_client(kind, f"/decoder_node/{name}")
+        wait_until(client.service_is_ready, name)
+        return self.bench.graph.result(client.call_async(kind.Request(**fields)), name)
 
     def x_hat_at(self, tick):
         ticks = [m.tick for m in self.bench.heard["/decoder/timing"]]
@@ -326,6 +334,62 @@ def test_whatever_is_wrong_with_adaptation_the_decoder_goes_on(adapting):
     assert len(adapting.bench.heard["/decoder/out_x_hat"]) == 3 * 62 - 18
     values = adapting.bench.graph.call(adapting.node.diagnose)[2]
     assert "a mistake" in values["adaptation"]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_the_replay_memory_is_loaded_saved_cleared_and_erased_by_an_undo(adapting, tmp_path, wait):
+    adapting.start(mode="relabel", memory=True, wait=wait)
+    adapting.play(0.5, QUIET)
+    place = adapting.bench.folder / "adapted" / f"{adapting.model.model_id[:12]}.emgmemory"
+    file, copy, other = tmp_path / "a.emgmemory", tmp_path / "b.emgmemory", tmp_path / "c.emgmemory"
+    memory = ReplayMemory(MemorySettings(), 4, 2)
+    memory.add(Piece(np.ones((30, 4)), np.zeros((30, 2)), (0, 0)))
+    save_memory(memory, adapting.model.model_id, file)
+    save_memory(memory, "f" * 64, other)
+
+    loaded = adapting.ask(ReplayMemoryFile, "load_replay_memory", uri=str(file))
+    assert loaded.success and "30 ticks" in loaded.message
+    assert len(load_memory(place, adapting.model.model_id)) == 30
+    refused = adapting.ask(ReplayMemoryFile, "load_replay_memory", uri=str(other))
+    assert not refused.success and "belongs to the model" in refused.message
+    assert adapting.ask(ReplayMemoryFile, "save_replay_memory", uri=str(copy)).success
+    assert len(load_memory(copy, adapting.model.model_id)) == 30
+    again = adapting.ask(ReplayMemoryFile, "save_replay_memory", uri=str(copy))
+    assert not again.success and "exists" in again.message
+    assert adapting.ask(Trigger, "clear_replay_memory").success
+    assert not place.exists()
+    nothing = adapting.ask(
+        ReplayMemoryFile, "save_replay_memory", uri=str(tmp_path / "d.emgmemory")
+    )
+    assert not nothing.success and "empty" in nothing.message
+    assert adapting.ask(ReplayMemoryFile, "load_replay_memory", uri=str(file)).success
+    assert adapting.call_undo().success
+    assert not place.exists()
+    adapting.play(1.0, QUIET)
+    assert adapting.bench.events("/decoder/event", "missed") == []
+
+
+def test_without_a_replay_memory_its_services_say_how_to_have_one(adapting):
+    adapting.start()
+    answer = adapting.ask(Trigger, "clear_replay_memory")
+    assert not answer.success and "adaptation.memory" in answer.message
+
+
+def test_supervised_it_learns_from_what_is_shown_and_only_then_with_labels(adapting):
+    adapting.start(still_rule.shown, mode="supervised", wait=False)
+    prompts = adapting.bench.node.create_publisher(JointState, "/task/x_d", qos.TICK)
+    wait_until(lambda: prompts.get_subscription_count() == 1, "the decoder on /task/x_d")
+    adapting.session.publish(SessionState(period=SessionState.PROMPT))
+    message = JointState(name=["wrist_flex", "index_flex"], position=[0.25, 0.5])
+
+    def told():
+        prompts.publish(message)
+        adapting.play(0.5, QUIET)
+        return [e.cause for e in adapting.heard if e.kind == "refused"]
+
+    wait_until(told, "a proposal in spite of the prompt")
+    assert told()[0] == "shown [0.5, 0.25]"
+    assert "a movement is being shown" not in [e.cause for e in adapting.heard]
 
 
 def test_a_worker_process_proposes_and_the_model_takes_over(adapting):

@@ -19,6 +19,7 @@ from emghand.adapt.holds import Holds, find_holds
 from emghand.adapt.plausibility import plausibility
 from emghand.adapt.proposal import CandidateScore, Changes, Proposal
 from emghand.adapt.reference import Reference, learn_reference
+from emghand.adapt.registry import RuleOptions
 from emghand.adapt.template import (
     GAIN_BOUNDS,
     Fit,
@@ -149,7 +150,7 @@ class TemplateAdapter:
         first = self._refit(aligned, self._amplitudes)
         follows = np.diff(window.ticks, prepend=window.ticks[:1] - 1) == 1
         segments = np.cumsum(~follows)
-        held = find_holds(_decoded(first, window.Z, segments), window.tick_rate, follows)
+        held = find_holds(first.estimates(window.Z, segments), window.tick_rate, follows)
         if len(held) < self._settings.least_holds:
             return self._refuse(
                 f"only {len(held)} holds, of {self._settings.least_holds}", (), changes
@@ -217,7 +218,7 @@ class TemplateAdapter:
     def _score(
         self, model: Model, window: Window, held: Holds, segments: NDArray[np.int64]
     ) -> float:
-        return plausibility(held.means(_decoded(model, window.Z, segments)), self._reference)
+        return plausibility(held.means(model.estimates(window.Z, segments)), self._reference)
 
     def _changes(self, aligned: Alignment, explained: Fit | None) -> Changes:
         n = self._model.n_features
@@ -265,7 +266,7 @@ def reference_of(model: Model, window: Window, rings: int = 0) -> Reference:
     return learn_reference(window, amplitudes, rings)
 
 
-def for_model(uri: str, margin: float) -> TemplateAdapter:
+def for_model(uri: str, options: RuleOptions) -> TemplateAdapter:
     """The adapter from a model file and its companion; see `emghand.adapt.registry`.
 
     Raises
@@ -280,7 +281,7 @@ def for_model(uri: str, margin: float) -> TemplateAdapter:
     if calibration is None or companion.reference is None:
         raise UserError(f"companion {path}: has {companion.missing[0]}")
     reference = Reference.from_arrays(companion.reference, model.n_features, len(model.dofs))
-    settings = AdapterSettings(margin=margin)
+    settings = AdapterSettings(margin=options.margin)
     return TemplateAdapter(model, calibration.dataset, calibration.settings, reference, settings)
 
 
@@ -291,9 +292,3 @@ def _measured(window: Window, transform: str) -> tuple[Window, Floats]:
         amplitudes = to_amplitudes(window.Z, transform)
     keep = np.asarray((np.abs(amplitudes) < LARGEST).all(axis=1))
     return window.where(keep), amplitudes[keep]
-
-
-def _decoded(model: Model, Z: Floats, segments: NDArray[np.int64]) -> Floats:
-    u = model.normaliser.apply(Z)
-    inputs = u if model.encoder is None else model.encoder.transform(u)
-    return model.decoder.predict(inputs, segments)

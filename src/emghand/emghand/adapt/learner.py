@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from emghand.adapt.memory import MemorySettings, ReplayMemory, load_memory, save_memory
 from emghand.adapt.messages import Failure, Outcome, Setup
 from emghand.adapt.proposal import Proposal, Rule
 from emghand.adapt.recent import Block, RecentUse
+from emghand.adapt.rules import RelabelRule
 from emghand.control.decoder_pipeline import DecoderPipeline
 from emghand.errors import UserError
 from emghand.storage.models import EXTENSION, Model, load_model, save_model
@@ -41,10 +43,13 @@ class Learner:
             When the rule cannot be made; the old setup stays.
         """
         self._rule = _made(setup)
+        if setup.memory is not None:
+            # What is in the memory shall not be learned from the window once more.
+            self._use = None
         if setup.window_s != self._setup.window_s and self._use is not None:
             window = self._use.window()
-            self._use = self._memory(setup, window.Z.shape[1], window.x_hat.shape[1])
-            self._use.push(Block(window.Z, window.x_hat, window.ticks, window.good))
+            self._use = _recent(setup, window.Z.shape[1], window.x_hat.shape[1])
+            self._use.push(Block(window.Z, window.x_hat, window.ticks, window.good, window.x_d))
         self._setup = setup
 
     def push(self, block: Block) -> list[Outcome]:
@@ -54,7 +59,7 @@ class Learner:
         again after the next `update_s`.
         """
         if self._use is None:
-            self._use = self._memory(self._setup, block.Z.shape[1], block.x_hat.shape[1])
+            self._use = _recent(self._setup, block.Z.shape[1], block.x_hat.shape[1])
         every = max(1, round(self._setup.update_s * self._setup.tick_rate))
         counts = self._since + np.cumsum(block.good)
         due = np.flatnonzero(block.good & (counts % every == 0)) + 1
@@ -70,25 +75,23 @@ class Learner:
             self._use.push(block[begin:])
         return outcomes
 
-    @staticmethod
-    def _memory(setup: Setup, n_features: int, n_dofs: int) -> RecentUse:
-        capacity = round(setup.window_s * setup.tick_rate)
-        return RecentUse(n_features, n_dofs, capacity, setup.tick_rate)
-
     def _ask(self) -> Outcome:
         assert self._use is not None
         proposal = self._rule.propose(self._use.window())
+        folder = Path(self._setup.folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made: {error.strerror or error}") from error
+        rule = self._rule
+        if isinstance(rule, RelabelRule) and rule.memory is not None:
+            save_memory(rule.memory, rule.model.model_id, self._setup.memory_file, replace=True)
         return self._written(proposal)
 
     def _written(self, proposal: Proposal) -> Outcome:
         model, uri = proposal.model, ""
         if model is not None:
-            folder = Path(self._setup.folder)
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UserError(f"{folder}: cannot be made: {error.strerror or error}") from error
-            path = folder / f"{self._setup.stem}.{model.model_id[:12]}{EXTENSION}"
+            path = Path(self._setup.folder) / f"{self._setup.stem}.{model.model_id[:12]}{EXTENSION}"
             if not path.exists():
                 save_model(model, path)
             uri = str(path.absolute())
@@ -103,11 +106,28 @@ class Learner:
         )
 
 
+def _recent(setup: Setup, n_features: int, n_dofs: int) -> RecentUse:
+    capacity = round(setup.window_s * setup.tick_rate)
+    return RecentUse(n_features, n_dofs, capacity, setup.tick_rate)
+
+
 def _made(setup: Setup) -> Rule:
     try:
-        return setup.make_rule()
+        rule = setup.make_rule()
     except np.linalg.LinAlgError as error:
         raise UserError(f"the calibration does not determine the rule ({error})") from error
+    if setup.memory is not None and isinstance(rule, RelabelRule):
+        rule.memory = _opened(rule.model, setup.memory_file, setup.memory)
+    return rule
+
+
+def _opened(model: Model, path: Path, settings: MemorySettings) -> ReplayMemory:
+    if not path.exists():
+        return ReplayMemory(settings, model.n_features, len(model.dofs))
+    try:
+        return load_memory(path, model.model_id, settings)
+    except UserError as error:
+        raise UserError(f"{error}; move the file away, or clear the replay memory") from error
 
 
 def failure_of(error: Exception) -> Failure:

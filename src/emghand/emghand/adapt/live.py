@@ -92,6 +92,7 @@ class Adaptation:
         self._held = ""
         self._paused = ""
         self._settle = 0
+        self._away = 0.0
         self._rest = 0
         self._pending: tuple[RunningModel, Outcome] | None = None
 
@@ -155,7 +156,11 @@ class Adaptation:
         elif not self._settle:
             self._resume()
 
-    def after_tick(self, z: Floats, tick: int, decoded: Decoded) -> None:
+    def missed(self, seconds: float) -> None:
+        """For so long no ticks came."""
+        self._away += seconds
+
+    def after_tick(self, z: Floats, tick: int, decoded: Decoded, x_d: Floats | None = None) -> None:
         """Take what was decoded; to be called after each tick, when its output is on its way.
 
         Parameters
@@ -163,6 +168,8 @@ class Adaptation:
         z : ndarray, shape (n_features,)
         tick : int
         decoded : Decoded
+        x_d : ndarray, shape (n_dofs,), optional
+            What is shown to the user, if anything is.
         """
         follows = tick == self.tick + 1
         self.tick = tick
@@ -170,6 +177,7 @@ class Adaptation:
         if worker is None:
             return
         if decoded.x_hat is None or decoded.out_x_hat is None:
+            self._away += 1.0 / self._pipeline.model.tick_rate
             self._settle = math.ceil(self.settings.settle_s * self._pipeline.model.tick_rate)
             self._pause(self._held or f"the signal is refused: {decoded.fault or 'output'}")
             return
@@ -177,10 +185,12 @@ class Adaptation:
             self._settle -= 1
             if not self._settle and not self._held:
                 self._resume()
+        if self._away and not self._settle:
+            self._return(worker)
         if self._paused:
             self._rest = 0
             return
-        worker.feed(z, decoded.x_hat, tick, not self._pipeline.blending)
+        worker.feed(z, decoded.x_hat, tick, not self._pipeline.blending, x_d)
         for result in worker.poll():
             self._take(result)
         if self._pending is not None:
@@ -227,6 +237,19 @@ class Adaptation:
             if getattr(model, name) != getattr(own, name):
                 return f"the model proposed has other {name} than the calibration"
         return ""
+
+    def _return(self, worker: Worker) -> None:
+        """The signal is back and good."""
+        away, self._away = self._away, 0.0
+        if away < self.settings.forget_s:
+            return
+        self._pending = None
+        worker.restart()
+        self._say(
+            "forgotten",
+            f"the signal was bad or missing for {away:.0f} s, the electrodes may be on anew: "
+            "nothing from before counts",
+        )
 
     def _swap(self) -> None:
         if self._pending is None or self._pipeline.blending:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from emghand.adapt.memory import EXTENSION, MemorySettings
 from emghand.adapt.proposal import CandidateScore, Changes, MakeRule
 
 
@@ -31,6 +33,8 @@ class Setup:
         Where adapted models are written; made when it is not there.
     stem : str
         Start of their names.
+    memory : MemorySettings, optional
+        Of the replay memory, which is kept in a file of the folder; None: there is none.
     """
 
     make_rule: MakeRule
@@ -39,6 +43,12 @@ class Setup:
     window_s: float
     folder: str
     stem: str
+    memory: MemorySettings | None = None
+
+    @property
+    def memory_file(self) -> Path:
+        """Where the replay memory is."""
+        return Path(self.folder) / f"{self.stem}{EXTENSION}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.adapt.adapter import TemplateAdapter, frozen, reference_of
-from emghand.adapt.study import OWN_USE_S, TEST_S, WINDOW_S, Outcome, decoded
+from emghand.adapt.study import OWN_USE_S, TEST_S, WINDOW_S, Outcome
 from emghand.adapt.window import Window
 from emghand.dofs import DEFAULT_DOFS, dof_names
 from emghand.errors import UserError
@@ -111,7 +111,7 @@ class RawPerson:
         refitted = replace(self.model, decoder=fitted.decoder, normaliser=fitted.normaliser)
         names = dof_names(self.model.dofs)
         drifted, adapted, supervised = (
-            score(wanted, decoded(model, unseen.Z), names).mean_r2
+            score(wanted, model.estimates(unseen.Z), names).mean_r2
             for model in (self.model, proposal.model or self.model, refitted)
         )
         return Outcome(drifted, adapted, supervised, proposal)
@@ -135,7 +135,7 @@ class RawPerson:
         number = np.array([t.tick for t in ticks])
         good = np.ones(len(ticks), dtype=np.bool_)
         rate = settings.rate / self.features.hop
-        return Window(Z, decoded(self.model, Z), number, good, rate), target
+        return Window(Z, self.model.estimates(Z), number, good, rate), target
 
     def _settings(self, run: int, **changes: float) -> SyntheticSettings:
         values = {"seed": self.seed, "run": run, "n_channels": CHANNELS, "drift_ramp_s": 0.0}

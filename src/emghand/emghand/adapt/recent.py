@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emghand.adapt.window import Window
+from emghand.adapt.rules.labels import LabelledWindow
 
 Floats = NDArray[np.float64]
 
@@ -20,18 +20,21 @@ RESTART_TICKS = 100
 
 @dataclass(frozen=True)
 class Block:
-    """Some ticks in order; shapes as in `Window`."""
+    """Some ticks in order; shapes as in `LabelledWindow`."""
 
     Z: Floats
     x_hat: Floats
     ticks: NDArray[np.int64]
     good: NDArray[np.bool_]
+    x_d: Floats
 
     def __len__(self) -> int:
         return len(self.ticks)
 
     def __getitem__(self, rows: slice) -> Block:
-        return Block(self.Z[rows], self.x_hat[rows], self.ticks[rows], self.good[rows])
+        return Block(
+            self.Z[rows], self.x_hat[rows], self.ticks[rows], self.good[rows], self.x_d[rows]
+        )
 
 
 class RecentUse:
@@ -50,11 +53,12 @@ class RecentUse:
     """
 
     def __init__(self, n_features: int, n_dofs: int, capacity: int, tick_rate: float) -> None:
-        row = 8 * (n_features + n_dofs + 1) + 1
+        row = 8 * (n_features + 2 * n_dofs + 1) + 1
         self._capacity = n = max(1, min(capacity, MAX_BYTES // row))
         self._tick_rate = tick_rate
         self._Z = np.zeros((n, n_features))
         self._x_hat = np.zeros((n, n_dofs))
+        self._x_d = np.zeros((n, n_dofs))
         self._ticks = np.zeros(n, dtype=np.int64)
         self._good = np.zeros(n, dtype=np.bool_)
         self._count = 0
@@ -69,15 +73,20 @@ class RecentUse:
         if block.ticks[0] + self._offset <= self._last:
             self._offset = self._last + RESTART_TICKS - int(block.ticks[0])
         rows = np.arange(self._count, self._count + len(block)) % self._capacity
-        self._Z[rows], self._x_hat[rows] = block.Z, block.x_hat
+        self._Z[rows], self._x_hat[rows], self._x_d[rows] = block.Z, block.x_hat, block.x_d
         self._ticks[rows], self._good[rows] = block.ticks + self._offset, block.good
         self._count += len(block)
         self._last = int(block.ticks[-1]) + self._offset
 
-    def window(self) -> Window:
+    def window(self) -> LabelledWindow:
         """A copy of everything kept, in order."""
         n = min(self._count, self._capacity)
         rows = np.arange(self._count - n, self._count) % self._capacity
-        return Window(
-            self._Z[rows], self._x_hat[rows], self._ticks[rows], self._good[rows], self._tick_rate
+        return LabelledWindow(
+            self._Z[rows],
+            self._x_hat[rows],
+            self._ticks[rows],
+            self._good[rows],
+            self._tick_rate,
+            self._x_d[rows],
         )

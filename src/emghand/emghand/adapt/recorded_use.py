@@ -45,7 +45,5 @@ def use_of(model: Model, recordings: Sequence[Recording]) -> Window:
     if not Z:
         raise UserError("no tick in the recordings: they are shorter than the window of features")
     features = np.array(Z)
-    u = model.normaliser.apply(features)
-    inputs = u if model.encoder is None else model.encoder.transform(u)
-    x_hat = model.decoder.predict(inputs, np.array(segment, dtype=np.int64))
+    x_hat = model.estimates(features, np.array(segment, dtype=np.int64))
     return Window(features, x_hat, np.array(ticks), np.array(good), model.tick_rate)

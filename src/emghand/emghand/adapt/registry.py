@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from emghand.adapt.proposal import MakeRule, Rule
@@ -14,33 +14,54 @@ from emghand.errors import UserError
 COMPANION = ".emgadapt"
 """Extension of the file beside a model that holds its calibration and the user's reference."""
 
+_SIMPLE = "emghand.adapt.rules.files"
 MODES = {
     "template": "emghand.adapt.adapter",
-    "relabel": "emghand.adapt.rules.relabel",
-    "rls": "emghand.adapt.rules.rls",
-    "smooth_batch": "emghand.adapt.rules.smooth_batch",
-    "gradient": "emghand.adapt.rules.gradient",
+    "relabel": _SIMPLE,
+    "rls": _SIMPLE,
+    "smooth_batch": _SIMPLE,
+    "gradient": _SIMPLE,
+    "supervised": _SIMPLE,
 }
-"""Module of each rule; its function ``for_model(uri, margin)`` makes it from the files of a model.
+"""Module of each rule; its function ``for_model(uri, options)`` makes it from the files of a model.
 """
 
 
-def rule_for(uri: str, mode: str, margin: float) -> MakeRule:
+@dataclass(frozen=True)
+class RuleOptions:
+    """What a rule is told where it runs.
+
+    Parameters
+    ----------
+    mode : str
+        One of `MODES`.
+    margin : float
+        By how much a candidate must be more plausible.
+    labels : str
+        Of the simpler rules: ``movements`` or ``output``.
+    moving_dofs_only : bool
+        Of the simpler rules.
+    """
+
+    mode: str = "template"
+    margin: float = 0.05
+    labels: str = "movements"
+    moving_dofs_only: bool = False
+
+
+def rule_for(uri: str, options: RuleOptions) -> MakeRule:
     """What makes a rule, in whatever process it is to run.
 
     Parameters
     ----------
     uri : str
         Model file of the calibration.
-    mode : str
-        One of `MODES`.
-    margin : float
-        By how much a candidate must be more plausible.
+    options : RuleOptions
 
     Raises
     ------
     UserError
-        When the model has no companion file or that no reference, or this version lacks the rule.
+        When the model has no companion file or that no reference.
     """
     companion = Path(uri).with_suffix(COMPANION)
     if not companion.is_file():
@@ -53,12 +74,10 @@ def rule_for(uri: str, mode: str, margin: float) -> MakeRule:
             f"no adaptation: {companion.name} has no reference of the user's own use; learn it "
             "with emghand adapt reference"
         )
-    if not _exists(MODES[mode]):
-        raise UserError(f"no adaptation: the rule {mode} is not part of this version")
-    return functools.partial(make_rule, uri, mode, margin)
+    return functools.partial(make_rule, uri, options)
 
 
-def make_rule(uri: str, mode: str, margin: float) -> Rule:
+def make_rule(uri: str, options: RuleOptions) -> Rule:
     """The rule itself; reads the companion file.
 
     Raises
@@ -66,7 +85,7 @@ def make_rule(uri: str, mode: str, margin: float) -> Rule:
     UserError
         When the file cannot be read, or holds no reference yet.
     """
-    rule: Rule = importlib.import_module(MODES[mode]).for_model(uri, margin)
+    rule: Rule = importlib.import_module(MODES[options.mode]).for_model(uri, options)
     return rule
 
 
@@ -77,10 +96,3 @@ def _has_reference(companion: Path) -> bool:
             return any(name.startswith("arrays/reference.") for name in archive.namelist())
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         return True
-
-
-def _exists(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False

@@ -24,6 +24,23 @@ class AdaptationSettings:
     window_s: float = setting(
         540.0, "Latest use that a proposal is made from.", unit="s", low=1.0, high=900.0
     )
+    labels: str = setting(
+        "movements",
+        "What the simpler rules learn from: detected movements, or the decoder's own output "
+        "during them. The rule supervised learns from /task/x_d.",
+        choices=("movements", "output"),
+    )
+    moving_dofs_only: bool = setting(
+        False, "Of the simpler rules: only DOFs that moved change; the others stay to the bit."
+    )
+    memory: bool = setting(
+        False,
+        "Of the rule relabel: keep labelled use in a replay memory, a file in the folder of "
+        "adapted models, and learn from it too.",
+    )
+    memory_ticks: int = setting(
+        30_000, "Most ticks in the replay memory.", unit="ticks", low=1, high=10_000_000
+    )
     margin: float = setting(
         0.05,
         "By how much a candidate must be more plausible than the one before; 0.1 is safer.",
@@ -52,6 +69,14 @@ class AdaptationSettings:
         unit="s",
         low=0.0,
         high=60.0,
+    )
+    forget_s: float = setting(
+        20.0,
+        "After a signal that was bad or missing for so long the electrodes may be on anew: nothing "
+        "from before is learned from or takes over.",
+        unit="s",
+        low=0.1,
+        high=86400.0,
     )
     need_hand: bool = setting(
         True, "Pause while no bridge says that its hand is armed: only who sees it move uses it."

@@ -191,7 +191,7 @@ class Person:
         return Z, x_hat, course.x
 
     def _r2(self, model: Model, Z: Floats, course: Course) -> float:
-        x_hat = decoded(model, Z)
+        x_hat = model.estimates(Z)
         return score(self._labels(course.x), x_hat, dof_names(self.dofs)).mean_r2
 
     def _labels(self, x: Floats) -> Floats:
@@ -201,7 +201,7 @@ class Person:
     def _window(self, Z: Floats) -> Window:
         m = len(Z)
         return Window(
-            Z, decoded(self.model, Z), np.arange(m), np.ones(m, dtype=np.bool_), self.arm.rate
+            Z, self.model.estimates(Z), np.arange(m), np.ones(m, dtype=np.bool_), self.arm.rate
         )
 
     def _dataset(self, course: Course, Z: Floats) -> Dataset:
@@ -225,8 +225,3 @@ class Person:
             stream=Stream("simulated", "", names, RATE, HOP, "V", 1.0),
             digests=(f"synthetic person {self.seed}",),
         )
-
-
-def decoded(model: Model, Z: Floats) -> Floats:
-    """`x_hat` of a run of features, shape (m, n_dofs)."""
-    return model.decoder.predict(model.normaliser.apply(Z))

@@ -64,8 +64,10 @@ class Worker(Protocol):
     dropped: int
     """Ticks that were lost because the worker was behind."""
 
-    def feed(self, z: Floats, x_hat: Floats, tick: int, good: bool) -> None:
-        """Take a tick; never waits."""
+    def feed(
+        self, z: Floats, x_hat: Floats, tick: int, good: bool, x_d: Floats | None = None
+    ) -> None:
+        """Take a tick; never waits. `x_d`: what was shown, if that is known."""
         ...
 
     def poll(self) -> list[Result]:
@@ -76,8 +78,16 @@ class Worker(Protocol):
         """Go on with another setup."""
         ...
 
+    def restart(self) -> None:
+        """Forget what was seen, and begin anew; never waits."""
+        ...
+
     def close(self) -> None:
         """Stop; never waits."""
+        ...
+
+    def join(self) -> None:
+        """Wait until nothing more is written, after `close`."""
         ...
 
 
@@ -96,13 +106,17 @@ class InProcess:
     """
 
     def __init__(self, setup: Setup) -> None:
+        self._setup = setup
         self._learner = Learner(setup)
         self._results: list[Result] = []
         self.dropped = 0
 
-    def feed(self, z: Floats, x_hat: Floats, tick: int, good: bool) -> None:
+    def feed(
+        self, z: Floats, x_hat: Floats, tick: int, good: bool, x_d: Floats | None = None
+    ) -> None:
         """See `Worker`; raises nothing."""
-        block = Block(z[None], x_hat[None], np.array([tick]), np.array([good]))
+        shown = np.full(x_hat.shape, np.nan) if x_d is None else x_d
+        block = Block(z[None], x_hat[None], np.array([tick]), np.array([good]), shown[None])
         try:
             self._results += [_read(outcome) for outcome in self._learner.push(block)]
         except Exception as error:
@@ -116,9 +130,21 @@ class InProcess:
     def change(self, setup: Setup) -> None:
         """See `Worker`."""
         self._learner.change(setup)
+        self._setup = setup
+
+    def restart(self) -> None:
+        """See `Worker`."""
+        self._results = []
+        try:
+            self._learner = Learner(self._setup)
+        except Exception as error:
+            self._results.append(failure_of(error))
 
     def close(self) -> None:
         """Nothing to stop."""
+
+    def join(self) -> None:
+        """Nothing to wait for."""
 
 
 class WorkerProcess:
@@ -151,11 +177,11 @@ class WorkerProcess:
         self._setup = setup
         self._limit_s, self._memory_mb = limit_s, memory_mb
         self._first_pause_s = first_pause_s
-        depth = max(1, round(QUEUE_S * setup.tick_rate / BLOCK_TICKS))
-        self._blocks: queue.Queue[Block] = queue.Queue(depth)
+        self._blocks = self._empty_queue()
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._changed = threading.Event()
         self._closing = threading.Event()
+        self._anew = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline = math.inf
         self._hung = False
@@ -166,7 +192,9 @@ class WorkerProcess:
 
     # Called between two ticks.
 
-    def feed(self, z: Floats, x_hat: Floats, tick: int, good: bool) -> None:
+    def feed(
+        self, z: Floats, x_hat: Floats, tick: int, good: bool, x_d: Floats | None = None
+    ) -> None:
         """See `Worker`."""
         block, i = self._block, self._filled
         if block is not None and i and tick <= block.ticks[i - 1]:
@@ -176,9 +204,14 @@ class WorkerProcess:
             n = BLOCK_TICKS
             shapes = (n, len(z)), (n, len(x_hat))
             block = Block(
-                np.empty(shapes[0]), np.empty(shapes[1]), np.empty(n, np.int64), np.empty(n, bool)
+                np.empty(shapes[0]),
+                np.empty(shapes[1]),
+                np.empty(n, np.int64),
+                np.empty(n, bool),
+                np.empty(shapes[1]),
             )
             self._block, i = block, 0
+        block.x_d[i] = np.nan if x_d is None else x_d
         block.Z[i], block.x_hat[i], block.ticks[i], block.good[i] = z, x_hat, tick, good
         self._filled = i + 1
         if self._filled == BLOCK_TICKS:
@@ -200,6 +233,17 @@ class WorkerProcess:
         self._setup = setup
         self._changed.set()
 
+    def restart(self) -> None:
+        """See `Worker`: the process is ended and another one started, at once."""
+        self._block, self._filled = None, 0
+        # The thread serves the old queue until it sees that it is to begin anew.
+        self._blocks = self._empty_queue()
+        self._anew.set()
+        self.poll()
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
         """End the process, whatever it is at, without waiting for its end."""
         self._closing.set()
@@ -208,8 +252,11 @@ class WorkerProcess:
             process.kill()
 
     def join(self) -> None:
-        """Wait until the process has ended, after `close`."""
+        """See `Worker`."""
         self._thread.join()
+
+    def _empty_queue(self) -> queue.Queue[Block]:
+        return queue.Queue(max(1, round(QUEUE_S * self._setup.tick_rate / BLOCK_TICKS)))
 
     def _hand_over(self, block: Block) -> None:
         self._block, self._filled = None, 0
@@ -227,6 +274,9 @@ class WorkerProcess:
             cause = self._run()
             if self._closing.is_set():
                 return
+            if self._anew.is_set():
+                self._anew.clear()
+                continue
             if time.monotonic() - started > LONGEST_PAUSE_S:
                 pause = self._first_pause_s
             text = f"{cause}; the decoder goes on unchanged, a new worker starts in {pause:g} s"
@@ -270,14 +320,15 @@ class WorkerProcess:
             process.wait()
 
     def _talk(self, connection: Connection) -> str:
-        """Send what comes until this side closes; why the worker is of no use, if it is not."""
+        """Send what comes until this side ends it; why the worker is of no use, if it is not."""
+        blocks = self._blocks
         self._ask(connection, Limits(self._memory_mb), START_S)
         failure = self._ask(connection, self._setup, START_S)
         if failure is not None:
             return f"the worker cannot work: {failure.cause}"
-        while not self._closing.is_set():
+        while not (self._closing.is_set() or self._anew.is_set()):
             try:
-                block = self._blocks.get(timeout=POLL_S)
+                block = blocks.get(timeout=POLL_S)
             except queue.Empty:
                 continue
             messages: list[object] = [block]

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 PIECE_S = 30.0
 """Errors are averaged over pieces of this length."""
 LEAST_PIECES = 4
-SHOWN = ("proposed", "refused", "swapped", "undone", "failed", "reference")
+SHOWN = ("proposed", "refused", "swapped", "undone", "forgotten", "failed", "reference")
 """Kinds of events in the table; pauses are counted."""
 
 

@@ -48,7 +48,7 @@ class Arm:
         self, rng: np.random.Generator, n_dofs: int, n_channels: int, n_muscles: int = 0
     ) -> None:
         self.n_channels = n_channels
-        self.tuning = _shared(rng, n_dofs, n_muscles) if n_muscles else _tuning(rng, n_dofs)
+        self.tuning = _shared(rng, n_dofs, n_muscles) if n_muscles else random_tuning(rng, n_dofs)
         n_muscles = len(self.tuning)
         self.n_units = n_muscles * UNITS_PER_MUSCLE
 
@@ -96,7 +96,8 @@ class Arm:
         return source * self._electrode_gain * near / distance_sq
 
 
-def _tuning(rng: np.random.Generator, n_dofs: int) -> Floats:
+def random_tuning(rng: np.random.Generator, n_dofs: int) -> Floats:
+    """How much each muscle takes part in each half-direction, shape (2 n_dofs, 2 n_dofs)."""
     tuning = np.eye(2 * n_dofs)
     for side in (0, n_dofs):
         for i in range(n_dofs - 1):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import lfilter
 
-from emghand.simulate.arm import Floats, _tuning, activation
+from emghand.simulate.arm import Floats, activation, random_tuning
 from emghand.simulate.drift import Drift
 from emghand.simulate.use import Course
 
@@ -37,7 +37,7 @@ class FeatureArm:
     ) -> None:
         rng = np.random.default_rng([seed, 20])
         self.n_dofs, self.n_electrodes, self.rate = n_dofs, n_electrodes, rate
-        self._tuning = _tuning(rng, n_dofs)
+        self._tuning = random_tuning(rng, n_dofs)
         n = 2 * n_dofs
         self._angle = 2 * np.pi * rng.permutation(n) / n + rng.normal(0, 0.12, n)
         self._along = rng.uniform(-0.6, 0.6, n)

@@ -49,6 +49,7 @@ _SETTINGS = {
 }
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,23 @@ class Model:
         if self.n_channels + pairs > MAX_COLUMNS or window > MAX_WINDOW:
             raise UserError("model: its features are of more channels or samples than can be held")
         OutputChain(self.output, self.dofs, self.tick_rate)
+
+    def codes(self, Z: Floats) -> Floats:
+        """What the decoder takes: features normalised and encoded, shape (m, n)."""
+        normalised = self.normaliser.apply(Z)
+        return normalised if self.encoder is None else self.encoder.transform(normalised)
+
+    def estimates(self, Z: Floats, segments: Ints | None = None) -> Floats:
+        """`x_hat` of consecutive ticks, shape (m, n_dofs).
+
+        Parameters
+        ----------
+        Z : ndarray, shape (m, n_features)
+            Features as published.
+        segments : ndarray of int, shape (m,), optional
+            The decoder starts anew where this changes.
+        """
+        return self.decoder.predict(self.codes(Z), segments)
 
     @property
     def tick_rate(self) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emghand.adapt.adapter import TemplateAdapter, reference_of
-from emghand.adapt.study import Person, decoded
+from emghand.adapt.study import Person
 from emghand.adapt.window import Window
 from emghand.errors import UserError
 from emghand.signal.settings import FeatureSettings
@@ -52,7 +52,7 @@ def use_of(person, seconds=300.0):
     course = free_use(rng, len(person.dofs), person.arm.rate, seconds)
     Z = person.arm.features(course, rng)
     n = len(Z)
-    x_hat = decoded(person.model, Z)
+    x_hat = person.model.estimates(Z)
     return Window(Z, x_hat, np.arange(n), np.ones(n, dtype=bool), person.arm.rate)
 
 
@@ -100,7 +100,7 @@ def test_a_channel_that_dies_or_goes_mad_in_the_window_never_makes_a_decoder_of_
     found = adapter.propose(dataclasses.replace(window, Z=Z))
     assert found.cause
     if found.model is not None:
-        assert np.isfinite(decoded(found.model, window.Z)).all()
+        assert np.isfinite(found.model.estimates(window.Z)).all()
 
 
 def test_a_fit_that_fails_is_refused_with_the_reason(person, adapter, monkeypatch):

@@ -38,9 +38,13 @@ class Script:
 
     def __init__(self):
         self.fed, self.say, self.dropped, self.closed = [], [], 0, False
+        self.restarts = 0
 
-    def feed(self, z, x_hat, tick, good):
+    def feed(self, z, x_hat, tick, good, x_d=None):
         self.fed.append((tick, good))
+
+    def restart(self):
+        self.restarts += 1
 
     def poll(self):
         said, self.say = self.say, []
@@ -204,6 +208,33 @@ def test_a_bad_signal_pauses_until_it_was_good_for_a_while(rig):
     assert rig.kinds == ["paused", "resumed"]
     assert rig.notices[0].cause == "the signal is refused: quality"
     assert [t for t, _ in rig.worker.fed] == [0, 1, 2, *range(6 + settle, 9 + settle)]
+
+
+@pytest.mark.parametrize("how", ["bad", "missing"])
+def test_after_a_signal_that_was_away_for_long_nothing_from_before_counts(how):
+    rig = Rig(settings=dataclasses.replace(SETTINGS, forget_s=5.0))
+
+    def away(seconds):
+        if how == "bad":
+            rig.run(round(seconds * RATE), quality=2)
+        else:
+            rig.adaptation.missed(seconds)
+
+    rig.run(20, ACTIVE)
+    rig.worker.say = [outcome_of(rig.make(0.9))]
+    rig.run(5, ACTIVE)
+    away(4.0)
+    rig.run(30, ACTIVE)
+    assert rig.adaptation.waiting and not rig.worker.restarts
+    away(6.0)
+    rig.run(3 * REST)
+    assert rig.worker.restarts == 1
+    assert not rig.adapted and not rig.adaptation.waiting
+    (told,) = [n for n in rig.notices if n.kind == "forgotten"]
+    assert "for 6 s" in told.cause
+    rig.worker.say = [outcome_of(rig.make(0.9))]
+    rig.run(REST)
+    assert rig.adapted
 
 
 def test_features_that_are_not_finite_pause_too(rig):

@@ -50,12 +50,14 @@ def setup_of(make_rule, tmp_path, **changes):
 def rows(n, first=0, seed=0):
     rng = np.random.default_rng(seed)
     Z = np.abs(rng.standard_normal((n, N)))
-    return Block(Z, 0.1 * Z[:, :D], np.arange(first, first + n), np.ones(n, dtype=bool))
+    ticks, good = np.arange(first, first + n), np.ones(n, dtype=bool)
+    return Block(Z, 0.1 * Z[:, :D], ticks, good, np.full((n, D), np.nan))
 
 
-def feed(worker, block):
-    for z, x, tick, good in zip(block.Z, block.x_hat, block.ticks, block.good, strict=True):
-        worker.feed(z, x, int(tick), bool(good))
+def feed(worker, block, shown=False):
+    for i, tick in enumerate(block.ticks.tolist()):
+        x_d = block.x_d[i] if shown else None
+        worker.feed(block.Z[i], block.x_hat[i], tick, bool(block.good[i]), x_d)
 
 
 @pytest.fixture
@@ -219,6 +221,31 @@ def test_another_setup_counts_from_the_next_block_on_and_keeps_the_use(start, tm
     feed(worker, rows(2 * EVERY, EVERY))
     (result,) = results(worker)
     assert result.outcome.cause.startswith(f"{3 * EVERY} ticks")
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+def test_begun_anew_it_knows_nothing_of_before_and_complains_of_nothing(
+    start, tmp_path, synchronous
+):
+    rule = worker_rules.Refuser
+    worker = InProcess(setup_of(rule, tmp_path)) if synchronous else start(rule)
+    feed(worker, rows(EVERY + 50))
+    results(worker)
+    worker.restart()
+    feed(worker, rows(EVERY, 500))
+    (result,) = results(worker)
+    assert result.outcome.cause == f"{EVERY} ticks, {EVERY} good, last {499 + EVERY}"
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+def test_what_was_shown_reaches_the_rule_and_what_is_not_known_is_nan(start, tmp_path, synchronous):
+    rule = worker_rules.Shown
+    worker = InProcess(setup_of(rule, tmp_path)) if synchronous else start(rule)
+    block = rows(EVERY)
+    block.x_d[:] = 0.5
+    feed(worker, block, shown=True)
+    feed(worker, rows(EVERY, EVERY))
+    assert [r.outcome.cause for r in results(worker, 2)] == ["64 known, sum 64.0"] * 2
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

@@ -81,6 +81,17 @@ class Sees:
         return refused(f"{int(np.isnan(window.Z).any(axis=1).sum())} bad", window.Z.shape[1])
 
 
+class Shown:
+    """Says how much of `x_d` is known."""
+
+    name = "test"
+
+    def propose(self, window):
+        known = np.isfinite(window.x_d).all(axis=1)
+        text = f"{int(known.sum())} known, sum {np.nansum(window.x_d)}"
+        return refused(text, window.Z.shape[1])
+
+
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 

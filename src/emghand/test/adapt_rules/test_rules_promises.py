@@ -290,25 +290,27 @@ def test_a_rule_is_made_from_the_files_of_a_model_once_it_has_a_reference(
     person, models, drifted, tmp_path
 ):
     reference = pytest.importorskip("emghand.adapt.reference")
-    from emghand.adapt.registry import rule_for
-    from emghand.adapt.rules.rls import for_model
+    from emghand.adapt.registry import RuleOptions, rule_for
+    from emghand.adapt.rules.files import for_model
+
+    options = RuleOptions("rls")
 
     model, uri = models["kalman"], tmp_path / "m.emgmodel"
     save_model(model, uri)
     with pytest.raises(UserError, match=r"m\.emgadapt: cannot be read"):
-        for_model(str(uri), 0.05)
+        for_model(str(uri), options)
     companion = companion_of(model, person.dataset)
     save_companion(companion, companion_path(uri))
     with pytest.raises(UserError, match="has no reference of the user's own use"):
-        for_model(str(uri), 0.05)
+        for_model(str(uri), options)
     with pytest.raises(UserError, match="has no reference of the user's own use; learn it"):
-        rule_for(str(uri), "rls", 0.05)
+        rule_for(str(uri), options)
     own, _ = person.use(model, 300.0, run=7)
     known = reference.learn_reference(own, own.Z).to_arrays()
     whole = dataclasses.replace(companion, reference=known)
     save_companion(whole, companion_path(uri), replace=True)
     window, _ = drifted(model, 240.0)
-    found = rule_for(str(uri), "rls", -100.0)().propose(window)
+    found = rule_for(str(uri), RuleOptions("rls", -100.0))().propose(window)
     assert found.model is not None, found.cause
     assert np.isfinite([s.plausibility for s in found.scores]).all()
-    assert for_model(str(uri), 100.0).propose(window).model is None
+    assert for_model(str(uri), RuleOptions("rls", 100.0)).propose(window).model is None

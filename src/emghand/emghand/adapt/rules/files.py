@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emghand.adapt.companion import companion_path, load_companion
-from emghand.adapt.rules.base import Score
-from emghand.adapt.rules.labels import runs
-from emghand.adapt.rules.linear import codes
+from emghand.adapt.registry import RuleOptions
+from emghand.adapt.rules import make_rule
+from emghand.adapt.rules.base import LinearRule, Score
+from emghand.adapt.rules.labels import prompt_labels, runs, usable
 from emghand.adapt.window import Window
 from emghand.errors import UserError
 from emghand.storage.models import Model, load_model
@@ -61,12 +63,36 @@ def calibrated(uri: str) -> Calibrated:
         use = window.usable()
         follows = np.diff(use.ticks, prepend=use.ticks[:1] - 1) == 1
         held = find_holds(use.x_hat, use.tick_rate, follows)
-        return plausibility(held.means(decoded(candidate, use)), reference)
+        return plausibility(held.means(candidate.estimates(use.Z, runs(use.ticks))), reference)
 
     return Calibrated(model, companion.calibration.dataset, score)
 
 
-def decoded(model: Model, window: Window) -> Floats:
-    """`x_hat` of a model for the ticks of a window, shape (m, n_dofs); it starts anew at gaps."""
-    segments = runs(window.ticks)
-    return model.decoder.predict(codes(model, window.Z), segments)
+def for_model(uri: str, options: RuleOptions) -> LinearRule[Any]:
+    """One of the simpler rules, from the files of a model; see `emghand.adapt.registry`.
+
+    The supervised one is measured by its labels instead of by plausibility: prompts tell more.
+
+    Raises
+    ------
+    UserError
+        As `calibrated`; for a decoder that the rule cannot adapt.
+    """
+    files = calibrated(uri)
+    model, dataset = files.model, files.dataset
+    values: dict[str, Any] = {"moving_dofs_only": options.moving_dofs_only}
+    if options.mode == "supervised":
+        values["calibration_weight"] = 0.3
+        return make_rule(options.mode, model, dataset, values, score=_agreement, margin=0.0)
+    values["labels"] = options.labels
+    return make_rule(options.mode, model, dataset, values, score=files.score, margin=options.margin)
+
+
+def _agreement(candidate: Model, window: Window) -> float:
+    """Minus the RMSE of a model's output against `x_d`."""
+    truth = prompt_labels(window, candidate.lag_s)
+    use = usable(window)
+    rows = (np.cumsum(use) - 1)[truth.rows]
+    x_hat = candidate.estimates(window.Z[use], runs(window.ticks[use]))
+    error = x_hat[rows] - truth.X
+    return -float(np.sqrt(np.mean(error**2)))

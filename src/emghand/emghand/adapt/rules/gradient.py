@@ -16,7 +16,6 @@ from emghand.adapt.rules.base import (
     Score,
     no_state,
 )
-from emghand.adapt.rules.files import calibrated
 from emghand.adapt.rules.labels import Segmenter, detected_segments
 from emghand.decoders.base import Decoder
 from emghand.decoders.kalman import KalmanDecoder
@@ -110,10 +109,3 @@ class GradientRule(LinearRule[GradientSettings]):
             before = X[follows - 1] @ self._decoder.transition_.T
             return U[follows], X[follows] - before, learns[follows]
         return U, X, learns
-
-
-def for_model(uri: str, margin: float) -> GradientRule:
-    """The rule with its usual settings, from the files of a model; see `calibrated`."""
-    files = calibrated(uri)
-    settings = GradientSettings()
-    return GradientRule(files.model, files.dataset, settings, score=files.score, margin=margin)

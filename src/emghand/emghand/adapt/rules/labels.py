@@ -169,7 +169,7 @@ def prompt_labels(window: Window, lag_s: float) -> Labelled:
     keep[inside] = ticks[after[inside]] - ticks[before[inside]] <= 1
     rows = np.flatnonzero(keep & usable(window))
     X = np.zeros((len(rows), d))
-    for i in range(d):
+    for i in range(d if len(rows) else 0):
         X[:, i] = np.interp(source[rows], ticks, window.x_d[known, i])
     piece = runs(window.ticks[rows])
     moving = np.zeros(X.shape, dtype=np.bool_)

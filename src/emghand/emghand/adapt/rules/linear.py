@@ -124,15 +124,9 @@ def linear_of(rule: str, model: Model, dataset: Dataset) -> Linear:
     return KalmanLinear(decoder, delayed[use], X[use], follows[use])
 
 
-def codes(model: Model, Z: Floats) -> Floats:
-    """Features of a model's decoder: normalised and encoded, shape (m, n)."""
-    normalised = model.normaliser.apply(Z)
-    return normalised if model.encoder is None else model.encoder.transform(normalised)
-
-
 def inputs(model: Model, Z: Floats, segments: Ints) -> Floats:
     """What the decoder of a model computes with: codes and their delayed copies, shape (m, f)."""
-    return stack_delays(codes(model, Z), model.decoder.delays, segments)
+    return stack_delays(model.codes(Z), model.decoder.delays, segments)
 
 
 class RidgeLinear:

@@ -17,7 +17,6 @@ from emghand.adapt.rules.base import (
     calibration_weight,
     no_state,
 )
-from emghand.adapt.rules.files import calibrated
 from emghand.adapt.rules.labels import Segmenter, detected_segments
 from emghand.adapt.rules.linear import Moments, inputs
 from emghand.decoders.base import Decoder
@@ -92,13 +91,6 @@ class RelabelRule(LinearRule[RelabelSettings]):
                 memory.add(piece)
 
         return self.linear.decoder(parameters), remember
-
-
-def for_model(uri: str, margin: float) -> RelabelRule:
-    """The rule with its usual settings, from the files of a model; see `calibrated`."""
-    files = calibrated(uri)
-    settings = RelabelSettings()
-    return RelabelRule(files.model, files.dataset, settings, score=files.score, margin=margin)
 
 
 def _pieces(batch: Batch, snap: float) -> list[Piece]:

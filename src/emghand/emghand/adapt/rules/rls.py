@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from emghand.adapt.rules.base import Batch, Bools, LinearRule, RuleSettings
-from emghand.adapt.rules.files import calibrated
 from emghand.adapt.rules.linear import Moments, Parameters
 from emghand.decoders.base import Decoder
 from emghand.settings import setting
@@ -53,10 +52,3 @@ class RlsRule(LinearRule[RlsSettings]):
             self._moments, self._parameters = moments, parameters
 
         return self.linear.decoder(parameters), go_on
-
-
-def for_model(uri: str, margin: float) -> RlsRule:
-    """The rule with its usual settings, from the files of a model; see `calibrated`."""
-    files = calibrated(uri)
-    settings = RlsSettings()
-    return RlsRule(files.model, files.dataset, settings, score=files.score, margin=margin)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emghand.adapt.rules.base import Batch, Bools, LinearRule, RuleSettings, calibration_weight
-from emghand.adapt.rules.files import calibrated
 from emghand.adapt.rules.linear import Moments, Parameters
 from emghand.decoders.base import Decoder
 from emghand.settings import setting
@@ -46,10 +45,3 @@ class SmoothBatchRule(LinearRule[SmoothBatchSettings]):
             self._parameters = parameters
 
         return self.linear.decoder(parameters), go_on
-
-
-def for_model(uri: str, margin: float) -> SmoothBatchRule:
-    """The rule with its usual settings, from the files of a model; see `calibrated`."""
-    files = calibrated(uri)
-    settings = SmoothBatchSettings()
-    return SmoothBatchRule(files.model, files.dataset, settings, score=files.score, margin=margin)
