@@ -192,6 +192,7 @@ def test_undo_takes_the_calibration_back_in_a_movement_and_adaptation_stays_off(
     assert answer.success and "calibration" in answer.message
     undone = adapting.wait_for("undone")
     assert undone.model_id == adapting.model.model_id
+    assert (undone.score_before, undone.score_after) == (-2.0, -1.0)
     assert undone.tick == adapting.sample // HOP
     event = adapting.bench.events("/decoder/event", "model")[-1]
     assert (event.tick, detail(event)["model_id"]) == (undone.tick, adapting.model.model_id)

@@ -83,6 +83,8 @@ class Adaptation:
         self.settings = settings
         self.running = calibration
         """The model in force."""
+        self._behind: Outcome | None = None
+        """What led to the model in force; None: it is the calibration."""
         self._pipeline = pipeline
         self._exchange = exchange
         self._say_notice = say
@@ -135,14 +137,15 @@ class Adaptation:
         UserError
             When the calibration does not fit any more; everything is as before.
         """
+        undone = self._behind
         if self.running is not self.calibration:
             self._exchange(self.calibration, self.settings.blend_s)
-            self.running = self.calibration
+            self.running, self._behind = self.calibration, None
             cause = "undone: the calibration decoder takes over; adaptation is off"
         else:
             cause = "undone: the calibration decoder was in force; adaptation is off"
         self.stop()
-        self._say("undone", cause, model=self.calibration, tick=self.tick + 1)
+        self._say("undone", cause, undone, self.calibration, self.tick + 1)
 
     def hold(self, cause: str) -> None:
         """Somebody wants no adaptation now, and why; empty: go on."""
@@ -261,7 +264,7 @@ class Adaptation:
         except UserError as error:
             self._say("refused", str(error), outcome)
             return
-        self.running = running
+        self.running, self._behind = running, outcome
         cause = "the hand is at rest: the adapted decoder takes over"
         self._say("swapped", cause, outcome, running, tick=self.tick + 1)
 
