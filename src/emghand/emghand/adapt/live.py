@@ -255,7 +255,7 @@ class Adaptation:
         self._say(
             "forgotten",
             f"the signal was bad or missing for {away:.0f} s, the electrodes may be on anew: "
-            "nothing from before is learned from or takes over"
+            "use from before is not learned from, no model of it takes over"
             + ("; the replay memory stays until it is cleared" if keeps else ""),
         )
 
