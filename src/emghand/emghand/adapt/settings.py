@@ -76,8 +76,8 @@ class AdaptationSettings:
     )
     forget_s: float = setting(
         20.0,
-        "After a signal that was bad or missing for so long the electrodes may be on anew: use from "
-        "before is not learned from, a model that waits does not take over.",
+        "After a signal that was bad or missing for so long the electrodes may be on anew: use "
+        "from before is not learned from, a model that waits does not take over.",
         unit="s",
         low=0.1,
         high=86400.0,

@@ -74,6 +74,9 @@ def test_what_is_refused_is_not_kept(files, models, drifted, tmp_path):
     window, _ = drifted(models["kalman"], 60.0)
     (outcome,) = learner.push(block_of(window))
     assert not outcome.model_id and "not more plausible" in outcome.cause
+    # Both scores are told all the same.
+    assert [outcome.score_before, outcome.score_after] == [s.plausibility for s in outcome.scores]
+    assert np.isfinite(outcome.score_after)
     assert not (tmp_path / "adapted" / "m.emgmemory").exists()
 
 
