@@ -32,6 +32,7 @@ from emghand_ros.node import EmghandNode
 from emghand_ros.parameters import SettingsParameters
 
 POLL_S = 0.1
+TURN_S = 0.02
 SILENCE_S = 1.0
 
 NEW_WORKER = ("enabled", "limit_s", "memory_mb")
@@ -136,24 +137,27 @@ class LiveAdaptation:
     async def without_worker(self, work: Callable[[], None], worker: Worker | None = None) -> None:
         """Do something while no worker runs; after it a new one starts, if one is wanted.
 
+        One thing at a time: what is asked for meanwhile waits for its turn.
+
         Parameters
         ----------
         work : callable
+            Runs in a thread; what it raises is raised.
         worker : Worker, optional
-            One that was stopped already; by default the one that runs is.
+            One that was stopped already, and may not have ended yet.
         """
+        while self._busy:
+            await run_in_thread(self._node, lambda: time.sleep(TURN_S))
+        self._busy = True
         adaptation = self._adaptation
-        if worker is None and adaptation is not None:
-            worker = adaptation.worker
+        workers = [worker, adaptation.worker if adaptation is not None else None]
 
         def wait_and_work() -> None:
-            if worker is not None:
-                worker.join()
+            for ending in workers:
+                if ending is not None:
+                    ending.join()
             work()
 
-        if self._busy:
-            raise UserError("the replay memory is being changed; try again")
-        self._busy = True
         if adaptation is not None:
             adaptation.stop()
         try:
@@ -259,12 +263,16 @@ class LiveAdaptation:
         self._parameters.apply(off)
         self._settings = off
         self._off = "undone; set adaptation.enabled to adapt again"
-        if worker is not None and self._settings.memory:
-            # Its labels are those of the decoders that were undone.
-            memory = self._memory_file(calibration)
-            await self.without_worker(lambda: memory.unlink(missing_ok=True), worker)
         response.success = True
         response.message = "the calibration decoder takes over; adaptation is off"
+        if self._settings.memory:
+            # Its labels are those of the decoders that were undone.
+            memory = self._memory_file(calibration)
+            try:
+                await self.without_worker(lambda: memory.unlink(missing_ok=True), worker)
+            except OSError as error:
+                response.message += f"; the replay memory cannot be erased: {error}"
+                self._node.get_logger().error(response.message)
         return response
 
     def _poll(self) -> None:

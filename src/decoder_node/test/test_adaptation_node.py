@@ -1,5 +1,8 @@
 """decoder_node adapts at rest only, pauses, says everything, and can be put back."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import still_rule
@@ -13,6 +16,7 @@ from std_srvs.srv import Trigger
 from still_rule import QUIET, make_still, muscles
 
 import decoder_node.adaptation
+import decoder_node.replay_memory
 from emghand.adapt.live import Adaptation
 from emghand.adapt.memory import MemorySettings, Piece, ReplayMemory, load_memory, save_memory
 from emghand.pipeline import DecoderPipeline
@@ -95,6 +99,9 @@ class Adapting:
         client = self.bench.node.create_client(kind, f"/decoder_node/{name}")
         wait_until(client.service_is_ready, name)
         return self.bench.graph.result(client.call_async(kind.Request(**fields)), name)
+
+    def memory_file(self):
+        return self.bench.folder / "adapted" / f"{self.model.model_id[:12]}.emgmemory"
 
     def x_hat_at(self, tick):
         ticks = [m.tick for m in self.bench.heard["/decoder/timing"]]
@@ -341,7 +348,7 @@ def test_whatever_is_wrong_with_adaptation_the_decoder_goes_on(adapting):
 def test_the_replay_memory_is_loaded_saved_cleared_and_erased_by_an_undo(adapting, tmp_path, wait):
     adapting.start(mode="relabel", memory=True, wait=wait)
     adapting.play(0.5, QUIET)
-    place = adapting.bench.folder / "adapted" / f"{adapting.model.model_id[:12]}.emgmemory"
+    place = adapting.memory_file()
     file, copy, other = tmp_path / "a.emgmemory", tmp_path / "b.emgmemory", tmp_path / "c.emgmemory"
     memory = ReplayMemory(MemorySettings(), 4, 2)
     memory.add(Piece(np.ones((30, 4)), np.zeros((30, 2)), (0, 0)))
@@ -367,6 +374,44 @@ def test_the_replay_memory_is_loaded_saved_cleared_and_erased_by_an_undo(adaptin
     assert adapting.call_undo().success
     assert not place.exists()
     adapting.play(1.0, QUIET)
+    assert adapting.bench.events("/decoder/event", "missed") == []
+
+
+def test_an_undo_while_the_memory_is_loaded_erases_it_too(adapting, tmp_path, monkeypatch):
+    write, writing = decoder_node.replay_memory._write, threading.Event()
+
+    def slow(*arguments):
+        writing.set()
+        time.sleep(0.5)
+        write(*arguments)
+
+    monkeypatch.setattr(decoder_node.replay_memory, "_write", slow)
+    adapting.start(mode="relabel", memory=True, wait=False)
+    memory, file = ReplayMemory(MemorySettings(), 4, 2), tmp_path / "a.emgmemory"
+    memory.add(Piece(np.ones((30, 4)), np.zeros((30, 2)), (0, 0)))
+    save_memory(memory, adapting.model.model_id, file)
+    client = adapting.bench.node.create_client(ReplayMemoryFile, "/decoder_node/load_replay_memory")
+    wait_until(client.service_is_ready, "the service")
+    loading = client.call_async(ReplayMemoryFile.Request(uri=str(file)))
+    wait_until(writing.is_set, "the load")
+    answer = adapting.call_undo()
+    assert answer.success and "erased" not in answer.message
+    assert adapting.bench.graph.result(loading, "load").success
+    assert not adapting.memory_file().exists()
+
+
+def test_a_memory_that_cannot_be_erased_is_told_and_the_undo_counts(adapting):
+    adapting.start(mode="relabel", memory=True, wait=False)
+    adapting.play(0.5, QUIET)
+    adapting.memory_file().mkdir(parents=True)
+    answer = adapting.call_undo()
+    assert answer.success and "cannot be erased" in answer.message
+    adapting.memory_file().rmdir()
+    adapting.memory_file().touch()
+    # Adaptation is off already.
+    assert adapting.call_undo().success
+    assert not adapting.memory_file().exists()
+    adapting.play(0.5, QUIET)
     assert adapting.bench.events("/decoder/event", "missed") == []
 
 

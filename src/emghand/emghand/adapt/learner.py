@@ -35,7 +35,7 @@ class Learner:
         self._since = 0
 
     def change(self, setup: Setup) -> None:
-        """Go on with another setup; the use that was collected stays, except with another window.
+        """Go on with another setup; the use that was collected stays, unless there is a memory.
 
         Raises
         ------
@@ -84,7 +84,8 @@ class Learner:
         except OSError as error:
             raise UserError(f"{folder}: cannot be made: {error.strerror or error}") from error
         rule = self._rule
-        if isinstance(rule, RelabelRule) and rule.memory is not None:
+        # What was refused is not in the memory either.
+        if proposal.model is not None and isinstance(rule, RelabelRule) and rule.memory is not None:
             save_memory(rule.memory, rule.model.model_id, self._setup.memory_file, replace=True)
         return self._written(proposal)
 

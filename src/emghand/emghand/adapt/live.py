@@ -95,6 +95,7 @@ class Adaptation:
         self._paused = ""
         self._settle = 0
         self._away = 0.0
+        self._fed = False
         self._rest = 0
         self._pending: tuple[RunningModel, Outcome] | None = None
 
@@ -118,6 +119,7 @@ class Adaptation:
         self.stop()
         self._worker = worker
         self._settle = 0
+        self._away, self._fed = 0.0, False
         if self._held:
             self._pause(self._held)
 
@@ -193,6 +195,7 @@ class Adaptation:
         if self._paused:
             self._rest = 0
             return
+        self._fed = True
         worker.feed(z, decoded.x_hat, tick, not self._pipeline.blending, x_d)
         for result in worker.poll():
             self._take(result)
@@ -244,14 +247,16 @@ class Adaptation:
     def _return(self, worker: Worker) -> None:
         """The signal is back and good."""
         away, self._away = self._away, 0.0
-        if away < self.settings.forget_s:
+        if away < self.settings.forget_s or not self._fed:
             return
-        self._pending = None
+        self._pending, self._fed = None, False
         worker.restart()
+        keeps = self.settings.memory and self.settings.mode == "relabel"
         self._say(
             "forgotten",
             f"the signal was bad or missing for {away:.0f} s, the electrodes may be on anew: "
-            "nothing from before counts",
+            "use from before is not learned from, no model of it takes over"
+            + ("; the replay memory stays until it is cleared" if keeps else ""),
         )
 
     def _swap(self) -> None:

@@ -76,7 +76,13 @@ class Outcome:
 
     @property
     def score_after(self) -> float:
-        """Plausibility of the chosen candidate; NaN when there is none."""
+        """Plausibility of the chosen candidate; when all were refused, of the best of them.
+
+        NaN when there is none.
+        """
+        if not self.chosen:
+            others = [s.plausibility for s in self.scores[1:] if not np.isnan(s.plausibility)]
+            return max(others, default=np.nan)
         found = [s.plausibility for s in self.scores if s.name == self.chosen]
         return found[-1] if found else np.nan
 

@@ -22,7 +22,11 @@ class AdaptationSettings:
         120.0, "Use between two proposals; pauses do not count.", unit="s", low=1.0, high=3600.0
     )
     window_s: float = setting(
-        540.0, "Latest use that a proposal is made from.", unit="s", low=1.0, high=900.0
+        540.0,
+        "Latest use that a proposal is made from; the rule template needs 240 s.",
+        unit="s",
+        low=1.0,
+        high=900.0,
     )
     labels: str = setting(
         "movements",
@@ -72,8 +76,8 @@ class AdaptationSettings:
     )
     forget_s: float = setting(
         20.0,
-        "After a signal that was bad or missing for so long the electrodes may be on anew: nothing "
-        "from before is learned from or takes over.",
+        "After a signal that was bad or missing for so long the electrodes may be on anew: use "
+        "from before is not learned from, a model that waits does not take over.",
         unit="s",
         low=0.1,
         high=86400.0,

@@ -177,8 +177,9 @@ class WorkerProcess:
         self._setup = setup
         self._limit_s, self._memory_mb = limit_s, memory_mb
         self._first_pause_s = first_pause_s
-        self._blocks = self._empty_queue()
+        self._blocks = self._inbox = self._empty_queue()
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._outbox = self._results
         self._changed = threading.Event()
         self._closing = threading.Event()
         self._anew = threading.Event()
@@ -236,10 +237,10 @@ class WorkerProcess:
     def restart(self) -> None:
         """See `Worker`: the process is ended and another one started, at once."""
         self._block, self._filled = None, 0
-        # The thread serves the old queue until it sees that it is to begin anew.
-        self._blocks = self._empty_queue()
+        # Until the thread sees that it is to begin anew it serves the old queues: what is in them,
+        # or is just on its way, nobody hears.
+        self._blocks, self._results = self._empty_queue(), queue.SimpleQueue()
         self._anew.set()
-        self.poll()
         process = self._process
         if process is not None:
             process.kill()
@@ -271,16 +272,18 @@ class WorkerProcess:
         pause = self._first_pause_s
         while not self._closing.is_set():
             started = time.monotonic()
+            # First, so that whoever exchanges the queues after this ends this life at once.
+            self._anew.clear()
+            self._inbox, self._outbox = self._blocks, self._results
             cause = self._run()
             if self._closing.is_set():
                 return
             if self._anew.is_set():
-                self._anew.clear()
                 continue
             if time.monotonic() - started > LONGEST_PAUSE_S:
                 pause = self._first_pause_s
             text = f"{cause}; the decoder goes on unchanged, a new worker starts in {pause:g} s"
-            self._results.put(Failure(text))
+            self._outbox.put(Failure(text))
             self._closing.wait(pause)
             pause = min(2.0 * pause, LONGEST_PAUSE_S)
 
@@ -321,14 +324,13 @@ class WorkerProcess:
 
     def _talk(self, connection: Connection) -> str:
         """Send what comes until this side ends it; why the worker is of no use, if it is not."""
-        blocks = self._blocks
         self._ask(connection, Limits(self._memory_mb), START_S)
         failure = self._ask(connection, self._setup, START_S)
         if failure is not None:
             return f"the worker cannot work: {failure.cause}"
         while not (self._closing.is_set() or self._anew.is_set()):
             try:
-                block = blocks.get(timeout=POLL_S)
+                block = self._inbox.get(timeout=POLL_S)
             except queue.Empty:
                 continue
             messages: list[object] = [block]
@@ -338,7 +340,7 @@ class WorkerProcess:
             for message in messages:
                 failure = self._ask(connection, message, self._limit_s)
                 if failure is not None:
-                    self._results.put(failure)
+                    self._outbox.put(failure)
         return ""
 
     def _ask(self, connection: Connection, message: object, limit_s: float) -> Failure | None:
@@ -347,7 +349,7 @@ class WorkerProcess:
         answer: Answer = connection.recv()
         self._deadline = math.inf
         for outcome in answer.outcomes:
-            self._results.put(_read(outcome))
+            self._outbox.put(_read(outcome))
         return answer.failure
 
     def _epitaph(self, status: int) -> str:

@@ -41,13 +41,18 @@ def replay_decoder(
         Gives the model of a model_id.
     """
     sections = journal.sections()
-    begins = [_begin(section, ticks) for section in sections]
-    results: list[ReplayedOutput] = []
-    for i, (section, begin) in enumerate(zip(sections, begins, strict=True)):
-        later = [b for b in begins[i + 1 :] if b is not None]
-        end = later[0] if later else len(ticks)
+    pieces: list[tuple[Section, int, int]] = []
+    end = len(ticks)
+    # From the last to the first: another stream that came later may have the same ticks, and a
+    # section never begins in the one after it.
+    for section in reversed(sections):
+        begin = _begin(section, ticks[:end])
         if begin is not None:
-            results += _Section(section, find_model).run(ticks[begin:end])
+            pieces.append((section, begin, end))
+            end = begin
+    results: list[ReplayedOutput] = []
+    for section, begin, end in reversed(pieces):
+        results += _Section(section, find_model).run(ticks[begin:end])
     return results
 
 

@@ -12,6 +12,7 @@ import io
 import json
 import math
 import re
+import stat
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -151,9 +152,7 @@ def read(
     """
     path = Path(path)
     try:
-        if path.stat().st_size > kind.max_bytes:
-            raise UserError(f"larger than {kind.max_bytes >> 20} MiB")
-        document, arrays = _read_members(kind, path.read_bytes())
+        document, arrays = _read_members(kind, _content(kind, path))
         return _built(kind, build, document, arrays)
     except OSError as error:
         raise UserError(f"{kind.name} {path}: cannot be read: {error.strerror or error}") from error
@@ -163,6 +162,16 @@ def read(
         ) from error
     except UserError as error:
         raise UserError(f"{kind.name} {path}: {error}") from error
+
+
+def _content(kind: ArchiveFormat, path: Path) -> bytes:
+    status = path.stat()
+    # A device has no end, and a pipe without a writer no beginning.
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise UserError("not a regular file")
+    if status.st_size > kind.max_bytes:
+        raise UserError(f"larger than {kind.max_bytes >> 20} MiB")
+    return path.read_bytes()
 
 
 def _built(

@@ -237,6 +237,22 @@ def test_after_a_signal_that_was_away_for_long_nothing_from_before_counts(how):
     assert rig.adapted
 
 
+def test_where_nothing_was_learned_from_there_is_nothing_to_forget():
+    rig = Rig(settings=dataclasses.replace(SETTINGS, forget_s=5.0))
+    rig.adaptation.missed(3600.0)
+    rig.run(20, ACTIVE)
+    assert not rig.worker.restarts
+    rig.adaptation.stop()
+    rig.adaptation.missed(3600.0)
+    rig.adaptation.start(rig.worker)
+    rig.run(20, ACTIVE)
+    assert not rig.worker.restarts
+    rig.adaptation.missed(3600.0)
+    rig.run(1, ACTIVE)
+    assert rig.worker.restarts == 1
+    assert [n.kind for n in rig.notices].count("forgotten") == 1
+
+
 def test_features_that_are_not_finite_pause_too(rig):
     rig.run(1)
     rig.run(1, np.full(4, np.nan))

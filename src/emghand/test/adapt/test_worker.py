@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import numpy as np
@@ -12,6 +13,7 @@ import worker_rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emghand.adapt import worker as worker_module
 from emghand.adapt.learner import Learner
 from emghand.adapt.messages import Failure, Setup
 from emghand.adapt.recent import Block, RecentUse
@@ -235,6 +237,24 @@ def test_begun_anew_it_knows_nothing_of_before_and_complains_of_nothing(
     feed(worker, rows(EVERY, 500))
     (result,) = results(worker)
     assert result.outcome.cause == f"{EVERY} ticks, {EVERY} good, last {499 + EVERY}"
+
+
+def test_begun_anew_nothing_is_heard_of_what_was_just_being_read(start, tmp_path, monkeypatch):
+    reading, go_on, read = threading.Event(), threading.Event(), worker_module._read
+
+    def slow(outcome):
+        reading.set()
+        assert go_on.wait(TIMEOUT_S)
+        return read(outcome)
+
+    monkeypatch.setattr(worker_module, "_read", slow)
+    worker = start(worker_rules.Refuser)
+    feed(worker, rows(EVERY))
+    assert reading.wait(TIMEOUT_S)
+    worker.restart()
+    go_on.set()
+    feed(worker, rows(EVERY, 500))
+    assert [r.outcome.cause[-3:] for r in results(worker)] == [f"{499 + EVERY}"]
 
 
 @pytest.mark.parametrize("synchronous", [True, False])

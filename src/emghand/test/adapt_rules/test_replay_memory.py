@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -150,6 +151,15 @@ def test_a_file_brings_it_back_and_belongs_to_its_model(tmp_path):
     save_memory(memory, MODEL, path, replace=True)
     assert len(load_memory(path, MODEL)) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["m.emgmemory"]
+
+
+def test_what_is_no_file_is_refused_without_reading_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", tmp_path / "pipe"):
+        with pytest.raises(UserError, match="not a regular file"):
+            load_memory(path, "a" * 64)
+    with pytest.raises(UserError, match="directory"):
+        load_memory(tmp_path, "a" * 64)
 
 
 def test_a_smaller_memory_keeps_what_it_would_have_kept(tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 
 import numpy as np
 import pytest
@@ -63,6 +65,39 @@ def test_labelled_use_is_kept_in_a_file_that_the_next_worker_goes_on_with(
     (without,) = alone.push(block_of(later))
     assert after.model_id not in ("", without.model_id)
     assert len(load_memory(file, models["kalman"].model_id, memory)) > len(kept)
+
+
+def test_what_is_refused_is_not_kept(files, models, drifted, tmp_path):
+    rule = rule_for(str(files), RuleOptions("relabel", margin=100.0))
+    folder = str(tmp_path / "adapted")
+    learner = Learner(Setup(rule, 60.0, 60.0, 300.0, folder, "m", MemorySettings()))
+    window, _ = drifted(models["kalman"], 60.0)
+    (outcome,) = learner.push(block_of(window))
+    assert not outcome.model_id and "not more plausible" in outcome.cause
+    # Both scores are told all the same.
+    assert [outcome.score_before, outcome.score_after] == [s.plausibility for s in outcome.scores]
+    assert np.isfinite(outcome.score_after)
+    assert not (tmp_path / "adapted" / "m.emgmemory").exists()
+
+
+def test_a_memory_that_cannot_be_written_is_told_and_the_old_one_stays(
+    models, drifted, learner, tmp_path, monkeypatch
+):
+    memory, file = MemorySettings(), tmp_path / "adapted" / "m.emgmemory"
+    worker = learner("relabel", 60.0, memory)
+    window, _ = drifted(models["kalman"], 60.0)
+    worker.push(block_of(window))
+    before = file.read_bytes()
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    later, _ = drifted(models["kalman"], 60.0, run=1)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"m\.emgmemory: cannot be written: No space left"):
+        worker.push(block_of(later))
+    assert file.read_bytes() == before
+    assert sorted(p.suffix for p in file.parent.iterdir()) == [".emgmemory", ".emgmodel"]
 
 
 def test_a_memory_that_cannot_be_read_is_told_and_stays_as_it_is(learner, tmp_path):

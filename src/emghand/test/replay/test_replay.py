@@ -147,6 +147,24 @@ def test_a_recording_that_begins_in_the_middle_starts_at_the_first_snapshots(liv
     }  # fmt: skip
 
 
+def test_a_restart_hides_nothing_of_a_recording_that_begins_in_the_middle(
+    live,
+):
+    live.recording = False
+    live.frames(42)
+    live.recording = True
+    live.describe()
+    # The first snapshot of the decoder (43) is before the first of the features (60): only the
+    # second stream has its tick.
+    live.frames(60)
+    live.open_stream()
+    live.frames(60)
+    report = check(live)
+    assert report.passed
+    assert report.x_hat.recorded == 60 + 57
+    assert report.x_hat.identical > 57 + 20
+
+
 def test_frames_missing_in_the_bag_are_told_and_the_rest_is_compared(live):
     live.frames(130, lose_in_bag=(45,))
     report = check(live)
