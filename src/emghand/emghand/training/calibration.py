@@ -8,7 +8,7 @@ from a calibration: ``emghand train --calibration FILE`` with the baseline ``res
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from emghand.settings import from_mapping
 from emghand.signal.settings import FeatureSettings
 from emghand.storage.archive import ArchiveFormat, check_digest, content_digest, pack, read
 from emghand.storage.files import write_file
-from emghand.storage.recording import PeriodKind, Recording, Stream
+from emghand.storage.recording import Period, PeriodKind, Recording, Stream
 from emghand.training.labels import label_periods
 
 EXTENSION = ".emgcalibration"
@@ -37,7 +37,7 @@ WEAK = 2.0
 """A channel whose level at maximum contraction is not so many times that at rest is reported."""
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,18 @@ def measure(
     features: FeatureSettings,
     names: tuple[str, ...],
     stream: Stream,
-    rest: Floats,
-    contraction: Floats,
+    stamps_ns: Ints,
+    Z: Floats,
+    periods: Sequence[Period],
+    *,
+    rest: bool = True,
+    contraction: bool = True,
     source: str = "live",
 ) -> Calibration:
-    """Calibration from features.
+    """Calibration from features: rest is the period REST, maximum contraction the period HOLD.
+
+    Of each period the first window of the features is left out: it still holds what was before. A
+    recording that was not prompted is all rest.
 
     Parameters
     ----------
@@ -167,26 +174,39 @@ def measure(
     names : tuple of str, length n_features
     stream : Stream
         The raw EMG that they are of.
-    rest, contraction : ndarray, shape (m, n_features)
-        Ticks with a good signal; no row: was not measured.
+    stamps_ns : ndarray of int, shape (m,)
+    Z : ndarray, shape (m, n_features)
+        Ticks with a good signal.
+    periods : sequence of Period
+    rest, contraction : bool
+        What to measure.
     source : str
+        Where it was measured, for messages and for the file.
 
     Raises
     ------
     UserError
-        When too little was measured, or nothing at all.
+        When too little of what is asked for is there, or nothing is.
     """
-    tick_rate = stream.rate / features.hop
-    for name, Z in (("rest", rest), ("maximum contraction", contraction)):
-        if 0 < len(Z) < LEAST_S * tick_rate:
+    window_ns = round(features.window / stream.rate * 1e9)
+    now = label_periods(periods, stamps_ns).kind
+    before = label_periods(periods, stamps_ns - window_ns).kind
+    prompted = any(p.kind is not PeriodKind.IDLE for p in periods)
+    resting = (now == PeriodKind.REST) & (before == PeriodKind.REST)
+    if not prompted:
+        resting[:] = True
+    held = (now == PeriodKind.HOLD) & (before == PeriodKind.HOLD)
+    needed = LEAST_S * stream.rate / features.hop
+    for name, wanted, rows in (("rest", rest, resting), ("maximum contraction", contraction, held)):
+        if wanted and rows.sum() < needed:
             raise UserError(
-                f"only {len(Z) / tick_rate:.2f} s of {name} have a good signal, {LEAST_S:g} s are "
-                "needed: check the electrodes"
+                f"{source}: {rows.sum() / needed * LEAST_S:.2f} s of {name} with a good signal, "
+                f"{LEAST_S:g} s are needed: check the electrodes, or leave out {name}"
             )
-    base = rest.mean(axis=0) if len(rest) else None
+    base = Z[resting].mean(axis=0) if rest else None
     level = None
-    if len(contraction):
-        away = np.abs(contraction - (0.0 if base is None else base))
+    if contraction:
+        away = np.abs(Z[held] - (0.0 if base is None else base))
         level = np.percentile(away, CONTRACTION_PERCENTILE, axis=0)
     return Calibration(
         features=features,
@@ -195,8 +215,8 @@ def measure(
         rate=stream.rate,
         rest=base,
         contraction=level,
-        rest_ticks=len(rest),
-        contraction_ticks=len(contraction),
+        rest_ticks=int(resting.sum()) if rest else 0,
+        contraction_ticks=int(held.sum()) if contraction else 0,
         source=source,
     )
 
@@ -208,47 +228,26 @@ def measure_recording(
     rest: bool = True,
     contraction: bool = True,
 ) -> Calibration:
-    """Calibration from a stored recording.
-
-    Rest is what was recorded in the periods REST, maximum contraction in the periods HOLD. A
-    recording that was not prompted is all rest.
-
-    Parameters
-    ----------
-    recording : Recording
-    features : FeatureSettings
-    rest, contraction : bool
-        What to measure.
+    """Calibration from a stored recording; see `measure`.
 
     Raises
     ------
     UserError
         When the recording lacks what is asked for.
     """
-    good = [
-        (stamp, tick.z) for stamp, tick in feature_ticks(features, recording) if not tick.quality
-    ]
-    if not good:
+    found = [(stamp, t.z) for stamp, t in feature_ticks(features, recording) if not t.quality]
+    if not found:
         raise UserError(f"{recording.source}: has no tick with a good signal")
-    Z = np.array([z for _, z in good])
-    periods = label_periods(recording.periods, np.array([s for s, _ in good], dtype=np.int64))
-    prompted = any(p.kind is not PeriodKind.IDLE for p in recording.periods)
-    resting = periods.kind == PeriodKind.REST if prompted else np.ones(len(Z), dtype=np.bool_)
-    held = periods.kind == PeriodKind.HOLD
-    if rest and not resting.any():
-        raise UserError(f"{recording.source}: holds no rest")
-    if contraction and not held.any():
-        raise UserError(
-            f"{recording.source}: holds no contraction (period HOLD); measure only the rest of it"
-        )
-    none = Z[:0]
     return measure(
         features,
         tuple(feature_pipeline(features, recording.stream).names),
         recording.stream,
-        Z[resting] if rest else none,
-        Z[held] if contraction else none,
-        recording.source,
+        np.array([stamp for stamp, _ in found], dtype=np.int64),
+        np.array([z for _, z in found]),
+        recording.periods,
+        rest=rest,
+        contraction=contraction,
+        source=recording.source,
     )
 
 

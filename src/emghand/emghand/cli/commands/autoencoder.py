@@ -5,7 +5,7 @@ decoder behind it, on other recordings than these: what is left out for a score 
 learned from. To learn both from the same recordings use `emghand train --encoder`.
 
     emghand autoencoder sessions/s01
-    emghand autoencoder sessions/s01/bags/control sessions/s01/bags/control_2 --output s01.emgencoder
+    emghand autoencoder sessions/s01/bags/control --output s01.emgencoder
     emghand autoencoder sessions/s01 --kind nonlinear --size 12
     emghand train sessions/s02 --encoder-from sessions/s01/models/encoder.emgencoder
 """

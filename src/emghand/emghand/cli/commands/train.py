@@ -205,8 +205,8 @@ def _learn(
     from emghand.actions import load_action_map
     from emghand.cli.examples import feature_settings, first_part
     from emghand.evaluate.crossval import leave_one_repetition_out
-    from emghand.storage.datasets import read_any
     from emghand.steps import part, step
+    from emghand.storage.datasets import read_any
     from emghand.training import dataset_from_recording, fit, join, train, unlabelled_features
     from emghand.training.tune_output import tune_output
 
