@@ -6,7 +6,7 @@ it learned from, a companion its model, a model its feature settings. Dates deci
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,13 +234,3 @@ def _reference(models: Sequence[tuple[Path, Model]], why: list[str]) -> str:
         if companion.reference is not None:
             return READY
     return state
-
-
-def describe(status: Status, show: Callable[[str], None]) -> None:
-    """Say a status in lines of text."""
-    show(f"session {status.session} of subject {status.subject}")
-    for name in ("data", "decoder", "autoencoder", "reference"):
-        show(f"  {name}: {getattr(status, name)}")
-    show(f"  recordings: {', '.join(status.recordings) or 'none'}")
-    for reason in status.why:
-        show(f"  {reason}")

@@ -16,6 +16,7 @@ that was not prompted is all rest (--contraction 0).
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def _live(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show(args: argparse.Namespace, path: str, summary: dict[str, Any]) -> None:
+def _show(args: argparse.Namespace, path: str, summary: Mapping[str, Any]) -> None:
     import json
 
     if args.json:
