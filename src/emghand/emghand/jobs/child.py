@@ -23,7 +23,14 @@ CANCELLED = 130
 
 
 def main() -> int:
-    """Run the job; returns the exit status of its command."""
+    """Run the job; returns the exit status of its command, or `CANCELLED`."""
+    try:
+        return _main()
+    except KeyboardInterrupt:
+        return CANCELLED
+
+
+def _main() -> int:
     progress = int(sys.argv[1])
     signal.signal(signal.SIGTERM, lambda *_: steps.ask_to_stop())
     # Ctrl-C in the terminal of the session is for the session, which then asks this process.
@@ -36,11 +43,8 @@ def main() -> int:
         line = json.dumps({"stage": stage, "fraction": known}) + "\n"
         os.write(progress, line.encode())
 
-    try:
-        with steps.listening(tell):
-            return _run(task)
-    except KeyboardInterrupt:
-        return CANCELLED
+    with steps.listening(tell):
+        return _run(task)
 
 
 def _run(task: dict[str, Any]) -> int:

@@ -136,8 +136,10 @@ def plan(request: Request) -> Plan:
     if output is not None:
         words.append(f"--output={output}")
     scratch: tuple[Path, ...] = ()
-    if request.job == "select_actions" and output is not None:
-        scratch = tuple(p for p in (output.with_suffix(".sweep"),) if not p.exists())
+    if output is not None:
+        # Folders that the command makes before it has anything to put into them.
+        own = (output.with_suffix(".sweep"), *((output,) if not output.suffix else ()))
+        scratch = tuple(p for p in own if not p.exists())
     owner = None
     if session is not None and output is not None and _is_inside(output, session.path):
         owner = session.path

@@ -23,6 +23,8 @@ from emghand.jobs.plan import Plan
 
 PATIENCE_S = 10.0
 """A job that was asked to stop and does not is ended after this time."""
+STOPPED = (CANCELLED, -signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL)
+"""How a process ends that was asked to stop: also before it could listen, or at its very end."""
 POLL_S = 0.1
 LONGEST_TEXT = 600
 
@@ -192,7 +194,7 @@ class JobProcess:
             warnings = "; ".join(line for line in said if line.startswith("warning: "))
             message = "; ".join(filter(None, (f"wrote {uri}" if uri else "done", warnings)))
             return Ended("complete", message[:LONGEST_TEXT], uri, out)
-        if self._cancelled.is_set() and code in (CANCELLED, -signal.SIGTERM, -signal.SIGKILL):
+        if self._cancelled.is_set() and code in STOPPED:
             return Ended("cancelled", "cancelled; nothing was written")
         if code < 0:
             return Ended("failed", f"the job was ended by {signal.Signals(-code).name}")
