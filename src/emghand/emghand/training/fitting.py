@@ -20,13 +20,12 @@ from emghand.encoders.base import MAX_CODES
 from emghand.errors import UserError
 from emghand.settings import SettingsError, check, setting
 from emghand.storage.models import Model
-from emghand.storage.recording import PeriodKind
 from emghand.training.alignment import MAX_LAG_S, align_trials, find_lag, shifted
 from emghand.training.calibration import Calibration
-from emghand.training.channel_check import features_of_good_channels
 from emghand.training.dataset import Dataset
 from emghand.training.encoder_files import LearnedEncoder
-from emghand.training.selection import MOST, STOPS, select_features
+from emghand.training.normalisation import choose_features, fit_normaliser
+from emghand.training.selection import MOST, STOPS
 from emghand.version import code_version
 
 Floats = NDArray[np.float64]
@@ -246,7 +245,7 @@ def _fit(
         X = trials.X
         lag_s += float(np.median(trials.lags_s)) if len(trials.lags_s) else 0.0
     if given.encoder is None:
-        normaliser = _choose(dataset, X, normaliser, settings)
+        normaliser = choose_features(dataset, X, normaliser, settings)
     inputs = normaliser.apply(dataset.Z)
     encoder = None if given.encoder is None else given.encoder.encoder
     if settings.encoder != "none":
@@ -266,65 +265,8 @@ def _fit(
     return Fitted(decoder, normaliser, lag_s, encoder, searched)
 
 
-def fit_normaliser(
-    dataset: Dataset, settings: TrainSettings, calibration: Calibration | None = None
-) -> Normaliser:
-    """Statistics of all features in the rows in use; which features are used is not decided here.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    settings : TrainSettings
-    calibration : Calibration, optional
-        Its levels count instead of those of the rows, as far as the settings ask for them.
-
-    Raises
-    ------
-    UserError
-        When no row is in use, it lacks the rest or the movement that the settings ask for, or the
-        calibration is of other features.
-    """
-    use = dataset.use
-    moving = np.asarray(dataset.X[use].any(axis=1))
-    rest = (dataset.period[use] == PeriodKind.REST) & ~moving
-    baseline, scale = settings.baseline, settings.scale
-    if calibration is None:
-        return Normaliser.fit(dataset.Z[use], rest, baseline, scale, moving)
-    calibration.check(dataset.feature_settings, dataset.stream)
-    fitted = Normaliser.fit(
-        dataset.Z[use],
-        rest,
-        "none" if baseline == "rest" and calibration.rest is not None else baseline,
-        "std" if scale == "contraction" and calibration.contraction is not None else scale,
-        moving,
-    )
-    return calibration.normaliser(fitted, baseline, scale)
-
-
 def _encoded(encoder: Encoder | None, Z: Floats) -> Floats:
     return Z if encoder is None else encoder.transform(Z)
-
-
-def _choose(
-    dataset: Dataset, X: Floats, normaliser: Normaliser, settings: TrainSettings
-) -> Normaliser:
-    """The normaliser, with the features to use where some are left out."""
-    columns = np.arange(normaliser.n_features)
-    if settings.bad_channels == "auto":
-        columns = columns[features_of_good_channels(dataset)]
-    if settings.max_features:
-        Z = normaliser.choose(columns).apply(dataset.Z[dataset.use])
-        found = select_features(
-            Z,
-            X[dataset.use],
-            settings.max_features,
-            settings.selection_stop,
-            dataset.feature_settings.window_hops,
-        )
-        if not len(found.columns):
-            raise UserError("no feature varies in the training data: nothing to choose from")
-        columns = columns[found.columns]
-    return normaliser if len(columns) == normaliser.n_features else normaliser.choose(columns)
 
 
 def train(
