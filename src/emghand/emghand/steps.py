@@ -88,8 +88,11 @@ def ask_to_stop() -> None:
     Raises
     ------
     KeyboardInterrupt
-        At once, or, while the work is `whole`, at its next step.
+        At once, or, while the work is `whole`, at its next step. Only the first time: what is
+        being cleaned up is not disturbed.
     """
+    if _work.asked_to_stop:
+        return
     _work.asked_to_stop = True
     if not _work.is_whole:
         raise KeyboardInterrupt

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from emghand_interfaces.action import Calibrate, FreeControl, Replay
-from emghand_interfaces.msg import EmgFrame, EmgInfo, FeatureFrame, FeatureInfo, HandStatus
+from emghand_interfaces.msg import (
+    EmgFrame,
+    EmgInfo,
+    FeatureFrame,
+    FeatureInfo,
+    HandStatus,
+    ModelInfo,
+)
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
@@ -18,14 +25,17 @@ from session_maker import FEATURES, simulated, write_bag
 from std_msgs.msg import Bool
 
 from bag_tools.recorder import BagRecorder
-from emghand.pipeline import feature_pipeline
+from emghand.client import Session as ClientSession
+from emghand.errors import UserError
+from emghand.pipeline import Pipeline, feature_pipeline
 from emghand.settings import digest, to_json
 from emghand.simulate import SyntheticEmg, SyntheticSettings
 from emghand.storage.bags import BagReader
 from emghand.storage.datasets import read_any
-from emghand.storage.models import load_model
+from emghand.storage.models import load_model, save_model
 from emghand.storage.recording import Stream
 from emghand.storage.sessions import Session
+from emghand.training import TrainSettings, dataset_from_recording, train
 from emghand.training.calibration import load_calibration
 from emghand_ros import qos
 from emghand_ros.conversions import (
@@ -299,6 +309,26 @@ def test_a_replay_goes_to_the_first_posture_plays_every_estimate_and_ends_at_res
     assert played.arm.x_d
 
 
+def test_a_replay_decodes_with_the_model_that_runs_as_the_pipeline_does(played):
+    recording = read_any(played.bag, quiet=True)
+    dataset = dataset_from_recording(simulated(names=DOFS), FEATURES)
+    model = train(dataset, TrainSettings("ridge"))
+    save_model(model, played.folder / "m.emgmodel")
+    answer = result(played, replay(played, what="decode"))
+    assert "no model runs: load one" in answer.result.message
+    infos = played.arm.create_publisher(ModelInfo, "/decoder/model", qos.LATCHED)
+    uri = str(played.folder / "m.emgmodel")
+    infos.publish(ModelInfo(model_id="0" * 64, uri=uri))
+    assert "not the model that runs" in result(played, replay(played, what="decode")).result.message
+    infos.publish(ModelInfo(model_id=model.model_id, uri=uri))
+    answer = result(played, replay(played, what="decode", ramp=0.1))
+    assert answer.result.success, answer.result.message
+    run = Pipeline(model, recording.stream).run(recording)
+    assert answer.result.ticks == len(run.out_x_hat)
+    sent = np.array([m.position for m in played.hand.commands])
+    assert run.out_x_hat.tobytes() in sent.tobytes()
+
+
 def test_a_replay_refuses_a_second_commander(played):
     played.arm.decodes = True
     answer = result(played, replay(played))
@@ -337,6 +367,28 @@ def test_a_replay_of_an_unarmed_hand_says_that_nothing_moved_and_slow_ones_inter
     assert answer.result.success
     assert "no hand was armed, nothing moved" in answer.result.message
     assert answer.result.ticks < len(played.recorded) / 2
+
+
+def test_ctrl_c_of_a_script_ends_an_activity_and_gives_back_what_was_finished(bench):
+    steps = []
+
+    def press(step):
+        steps.append(step)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+
+    with ClientSession(bench.path, "p1", press) as session:
+        used = session.control(0.0, "own")
+        assert session.interrupted and used.success and used.report["lost"] == 0
+        steps.clear()
+        collected = session.collect(bench.folder / "set.yaml", repetitions=50)
+        assert session.interrupted and not collected.success
+        assert "cancelled after" in collected.message
+        steps.extend([None] * 9)
+        with pytest.raises(UserError, match="unknown, choose from: glove, own, none"):
+            session.control(1.0, "magic")
+        assert not session.interrupted
+        assert session.status().recordings == ["bags/collect", "bags/control"]
 
 
 def test_the_examples_of_the_docs_run(bench):
