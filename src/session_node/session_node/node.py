@@ -1,15 +1,14 @@
-"""session_node: action servers for prompted collection and testing."""
+"""session_node: a room of activities, each offered as an action; see `session_node.activities`."""
 
 from __future__ import annotations
 
 import functools
 import sys
 import threading
-import time
+from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from emghand_interfaces.action import CollectTrials, RunTest
 from emghand_interfaces.msg import SessionState, TrialResult
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
@@ -19,24 +18,30 @@ from emghand.errors import UserError
 from emghand_ros import qos
 from emghand_ros.background import run_in_thread
 from emghand_ros.clock import RosSteadyMap, steady_ns
-from emghand_ros.conversions import dofs_to_ros, ns_to_time, time_to_ns
+from emghand_ros.conversions import ns_to_time
 from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
-from session_node.prompter import Shown
+from session_node.activities import ACTIVITIES
+from session_node.activity import Activity, Kind
 from session_node.recorder_client import RecorderClient
-from session_node.run import FinishedTrial, Outcome, PromptedRun
+from session_node.room import Outlets, Room
 from session_node.settings import SessionSettings
+from session_node.status import StatusBoard
 
-ACTIVITIES = (
-    ("collect", CollectTrials, "session/collect_trials"),
-    ("test", RunTest, "session/run_test"),
-)
-FEEDBACK_EVERY = 6
 JOIN_S = 3.0
 
 
+@dataclass
+class Running:
+    """An activity that is going on."""
+
+    activity: Activity
+    goal: ServerGoalHandle
+    ended: threading.Event
+
+
 class SessionNode(EmghandNode):
-    """Runs one activity at a time and shows it on the topics.
+    """Runs one live activity at a time and, beside it, one on stored data.
 
     A goal that cannot be followed is aborted with the reason in the result's `message`: a goal that
     is rejected cannot carry one.
@@ -46,65 +51,70 @@ class SessionNode(EmghandNode):
         super().__init__("session_node", **kwargs)
         self._settings = SettingsParameters(self, SessionSettings)
         self._steady = RosSteadyMap(self.get_clock())
-        self._prompted: PromptedRun | None = None
-        self._goal: ServerGoalHandle | None = None
-        self._ended = threading.Event()
-        self._ended.set()
-        self._kind: Any = None
-        self._prompts = 0
-        self._heard_output = threading.Event()
-
+        self._running: dict[bool, Running] = {}
         self._x_d = self.create_publisher(JointState, "task/x_d", qos.TICK)
         self._states = self.create_publisher(SessionState, "session/state", qos.STATE)
         self._trials = self.create_publisher(TrialResult, "session/trial", qos.EVENT)
-        self.create_subscription(JointState, "decoder/out_x_hat", self._on_output, qos.TICK)
+        self._outlets = Outlets(self._x_d, self._states, self._trials)
         self.create_timer(1.0, self._steady.update)
         self._recorder = RecorderClient(self, self._settings.value.recorder)
+        self._status = StatusBoard(self)
         self._servers = [
             ActionServer(
                 self,
-                kind,
-                action,
-                functools.partial(self._execute, activity, kind),
+                kind.action,
+                kind.topic,
+                functools.partial(self._execute, kind),
                 cancel_callback=self._on_cancel,
             )
-            for activity, kind, action in ACTIVITIES
+            for kind in ACTIVITIES
         ]
 
     def activate(self) -> None:
         """Show that nothing is going on."""
-        self.idle()
+        state = SessionState()
+        state.header.stamp = ns_to_time(self._steady.to_ros(steady_ns()))
+        self._states.publish(state)
+        self._status.look()
 
     def deactivate(self) -> None:
-        """Stop the activity; its session stays valid."""
-        if self._prompted is not None:
-            self._prompted.abandoned = True
-            self._prompted.stop.set()
-            if not self._ended.wait(JOIN_S):
-                raise UserError("the activity did not stop in time; its table may be missing")
+        """Stop the activities; their sessions stay valid."""
+        running = list(self._running.values())
+        for one in running:
+            one.activity.abandoned = True
+            one.activity.cancel()
+        late = [one.activity.name for one in running if not one.ended.wait(JOIN_S)]
+        if late:
+            raise UserError(f"{', '.join(late)} did not stop in time; a table may be missing")
 
     # The actions, in the executor's thread.
 
-    async def _execute(self, activity: str, kind: Any, goal: ServerGoalHandle) -> Any:
+    async def _execute(self, kind: Kind, goal: ServerGoalHandle) -> Any:
+        settings = self._settings.value
+        room = Room(self, settings, self._outlets, self._steady, self._recorder, kind.action, goal)
+        activity = kind.make(kind.name, goal.request, room)
+        busy = self._running.get(activity.live)
         refusal = "" if self.active else "session_node is not active"
-        if self._prompted is not None:
-            refusal = f"busy with: {self._prompted.activity}; one activity at a time"
+        if busy is not None:
+            limit = "activity" if activity.live else "job"
+            refusal = f"busy with: {busy.activity.name}; one {limit} at a time"
         if refusal:
             goal.abort()
-            return kind.Result(message=refusal)
-        self._prompted = prompted = PromptedRun(
-            activity, goal.request, self._settings.value, self, self._steady.to_ros
-        )
-        self._goal, self._kind = goal, kind
-        self._ended.clear()
+            return kind.action.Result(message=refusal)
+        running = self._running[activity.live] = Running(activity, goal, threading.Event())
+        if goal.is_cancel_requested:
+            activity.cancel()
         try:
-            await run_in_thread(self, lambda: self._work(prompted))
+            await run_in_thread(self, lambda: self._work(running))
         finally:
-            self._prompted = self._goal = None
-        outcome = prompted.outcome
-        self.get_logger().info(f"{activity} {outcome.status}: {outcome.message}")
-        result = self._result(kind, outcome)
-        if outcome.status == "complete":
+            del self._running[activity.live]
+            room.close()
+        self.get_logger().info(f"{activity.name} {activity.status}: {activity.message}")
+        self._status.open(activity.session_path)
+        result = kind.action.Result(
+            success=activity.success, message=activity.message, **activity.result()
+        )
+        if activity.success:
             goal.succeed()
         elif goal.is_cancel_requested:
             goal.canceled()
@@ -112,119 +122,31 @@ class SessionNode(EmghandNode):
             goal.abort()
         return result
 
-    def _result(self, kind: Any, outcome: Outcome) -> Any:
-        return kind.Result(
-            success=outcome.status == "complete",
-            message=outcome.message,
-            session=outcome.session,
-            bag=outcome.bag,
-            trials=len(outcome.trials),
-            report=outcome.report,
-        )
-
     def _on_cancel(self, goal: ServerGoalHandle) -> CancelResponse:
-        if self._prompted is not None and goal == self._goal:
-            self._prompted.stop.set()
+        for running in self._running.values():
+            if running.goal == goal:
+                running.activity.cancel()
         return CancelResponse.ACCEPT
 
-    def _on_output(self, message: JointState) -> None:
-        prompted = self._prompted
-        if prompted is None:
-            return
-        self._heard_output.set()
-        if prompted.errors is not None:
-            stamp_ns = time_to_ns(message.header.stamp)
-            prompted.errors.add(stamp_ns, message.name, message.position)
+    # An activity, in a thread of its own.
 
-    # The activity, in a thread of its own.
-
-    def _work(self, prompted: PromptedRun) -> None:
+    def _work(self, running: Running) -> None:
+        activity = running.activity
         try:
-            prompted.prepare()
-            if prompted.activity == "test":
-                self._wait_for_decoder(prompted.stop)
-            prompted.execute(self._recorder)
+            activity.prepare()
+            activity.run()
         except UserError as error:
-            prompted.outcome.message = str(error)
+            activity.message = str(error)
         finally:
-            self._ended.set()
-
-    def _wait_for_decoder(self, stop: threading.Event) -> None:
-        self._heard_output.clear()
-        deadline = time.monotonic() + self._settings.value.decoder_wait
-        while not self._heard_output.wait(0.05):
-            if stop.is_set():
-                raise UserError("cancelled while waiting for the decoder")
-            if time.monotonic() > deadline:
-                raise UserError(
-                    "nothing is decoded: /decoder/out_x_hat is silent; load a model and check the "
-                    "EMG"
-                )
-
-    def show(self, prompted: PromptedRun, shown: Shown, changed: bool) -> None:
-        """Publish a prompt, and the state when it changed."""
-        stamp_ns = self._steady.to_ros(shown.steady_ns)
-        prompt = shown.prompt
-        self._x_d.publish(dofs_to_ros(prompted.schedule.dofs, prompt.x_d, ns_to_time(stamp_ns)))
-        trial = prompt.trial
-        if changed:
-            state = SessionState(
-                session=prompted.session.path.name,
-                activity=prompted.activity,
-                period=int(prompt.period),
-                n_trials=len(prompted.schedule.trials),
-            )
-            state.header.stamp = ns_to_time(stamp_ns)
-            if trial is not None:
-                state.movement = trial.movement.name
-                state.movement_index = trial.movement_index
-                state.repetition = trial.repetition
-                state.trial = trial.index
-            self._states.publish(state)
-        self._prompts += 1
-        if self._goal is not None and (changed or self._prompts % FEEDBACK_EVERY == 0):
-            self._goal.publish_feedback(
-                self._kind.Feedback(
-                    trial=0 if trial is None else trial.index,
-                    n_trials=len(prompted.schedule.trials),
-                    movement="" if trial is None else trial.movement.name,
-                    period=int(prompt.period),
-                    remaining=max(0.0, prompted.schedule.duration - shown.elapsed),
-                )
-            )
-
-    def finished(self, prompted: PromptedRun, trial: FinishedTrial) -> None:
-        """Publish the result of a trial."""
-        message = TrialResult(
-            session=prompted.session.path.name,
-            activity=prompted.activity,
-            trial=trial.trial.index,
-            movement=trial.trial.movement.name,
-            movement_index=trial.trial.movement_index,
-            repetition=trial.trial.repetition,
-            start=ns_to_time(trial.start_ns),
-            end=ns_to_time(trial.end_ns),
-            dofs=list(prompted.schedule.dofs),
-            rmse=trial.rmse,
-        )
-        message.header.stamp = message.end
-        self._trials.publish(message)
-
-    def idle(self) -> None:
-        """Publish that nothing is asked of the subject."""
-        state = SessionState()
-        state.header.stamp = ns_to_time(self._steady.to_ros(steady_ns()))
-        self._states.publish(state)
+            running.ended.set()
 
     def diagnose(self) -> tuple[bytes, str, dict[str, object]]:
         """What is going on."""
-        prompted = self._prompted
         if not self.active:
             return DiagnosticStatus.WARN, "inactive", {}
-        if prompted is None:
-            return DiagnosticStatus.OK, "idle", {"prompts": self._prompts}
-        values = {"trials": len(prompted.outcome.trials), "prompts": self._prompts}
-        return DiagnosticStatus.OK, prompted.activity, values
+        names = [running.activity.name for running in self._running.values()]
+        values: dict[str, object] = {"prompts": self._outlets.prompts}
+        return DiagnosticStatus.OK, ", ".join(names) or "idle", values
 
 
 def main() -> None:

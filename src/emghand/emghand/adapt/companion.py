@@ -27,7 +27,8 @@ from emghand.storage.files import write_file
 from emghand.storage.models import Model
 from emghand.training.alignment import shifted
 from emghand.training.dataset import Dataset
-from emghand.training.fitting import TrainSettings, fit_normaliser
+from emghand.training.fitting import TrainSettings
+from emghand.training.normalisation import fit_normaliser
 
 Floats = NDArray[np.float64]
 

@@ -31,6 +31,7 @@ def run(args: argparse.Namespace, sweep: Sweep, directory: str) -> Report:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
+    from emghand.steps import step
     from emghand.sweep.pools import open_pool
     from emghand.sweep.run import run_sweep
     from emghand.sweep.store import Store
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace, sweep: Sweep, directory: str) -> Report:
         if shown is None:
             shown = bar.add_task(sweep.kind, total=total, completed=done)
         bar.update(shown, completed=done, total=total)
+        step(f"{done:g} of {total:g} tasks", done / total if total else 1.0)
 
     try:
         with open_pool(args.scheduler, args.jobs) as pool, bar:

@@ -1,5 +1,6 @@
 """Python client of a running graph. The only part of `emghand` that uses ROS, inside functions."""
 
 from emghand.client.graph import GraphClient, Progress
+from emghand.client.session import Done, Session, Step
 
-__all__ = ["GraphClient", "Progress"]
+__all__ = ["Done", "GraphClient", "Progress", "Session", "Step"]

@@ -19,6 +19,7 @@ from emghand.evaluate.metrics import DEFAULT_METRICS, Scores, score
 from emghand.evaluate.results import Fold, Result, make_result
 from emghand.evaluate.splits import Split, split
 from emghand.evaluate.ticks import Ticks
+from emghand.steps import step
 from emghand.training.alignment import MAX_LAG_S, shifted
 from emghand.training.dataset import Dataset
 from emghand.training.fitting import Fitted, TrainSettings, fit
@@ -228,7 +229,8 @@ def _each(
     dataset: Dataset, splits: Sequence[Split], fit: Callable[[Dataset], Predictor]
 ) -> Iterator[tuple[Split, Dataset, Predictor, Dataset, Floats]]:
     """Each split with its training part, what was fitted to it, its test part, and `x_hat`."""
-    for part in splits:
+    for number, part in enumerate(splits):
+        step(f"{part.name} held out", number / len(splits))
         seen = dataset.rows(part.train)
         try:
             fitted = fit(seen)

@@ -9,6 +9,7 @@ import secrets
 from pathlib import Path
 
 from emghand.errors import UserError
+from emghand.steps import whole
 
 TEMPORARY_PREFIX = ".unfinished-"
 """Start of the name of a file that is being written."""
@@ -16,6 +17,7 @@ TEMPORARY_PREFIX = ".unfinished-"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
+@whole()
 def write_file(path: str | Path, data: bytes, *, replace: bool = False) -> None:
     """Write a file under a temporary name in the same directory, then name it `path`.
 

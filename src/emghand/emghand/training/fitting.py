@@ -20,11 +20,12 @@ from emghand.encoders.base import MAX_CODES
 from emghand.errors import UserError
 from emghand.settings import SettingsError, check, setting
 from emghand.storage.models import Model
-from emghand.storage.recording import PeriodKind
 from emghand.training.alignment import MAX_LAG_S, align_trials, find_lag, shifted
-from emghand.training.channel_check import features_of_good_channels
+from emghand.training.calibration import Calibration
 from emghand.training.dataset import Dataset
-from emghand.training.selection import MOST, STOPS, select_features
+from emghand.training.encoder_files import LearnedEncoder
+from emghand.training.normalisation import choose_features, fit_normaliser
+from emghand.training.selection import MOST, STOPS
 from emghand.version import code_version
 
 Floats = NDArray[np.float64]
@@ -120,6 +121,25 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a training takes as it is, instead of learning it from the examples.
+
+    Parameters
+    ----------
+    calibration : Calibration, optional
+        Rest and maximum contraction, for the baseline ``rest`` and the scale ``contraction``.
+    encoder : LearnedEncoder, optional
+        With its own normaliser.
+    """
+
+    calibration: Calibration | None = None
+    encoder: LearnedEncoder | None = None
+
+
+NOTHING_GIVEN = Given()
+
+
+@dataclass(frozen=True)
 class Candidate:
     """Values that were tried in a search.
 
@@ -163,7 +183,12 @@ class Fitted:
         return self.decoder.predict(inputs, dataset.segment)
 
 
-def fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None = None) -> Fitted:
+def fit(
+    dataset: Dataset,
+    settings: TrainSettings,
+    unlabelled: Floats | None = None,
+    given: Given = NOTHING_GIVEN,
+) -> Fitted:
     """Learn lag, normalisation, encoder and decoder from the rows of a data set that are in use.
 
     The same data and settings give the same bits, whatever the number of threads.
@@ -174,24 +199,29 @@ def fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None = N
     settings : TrainSettings
     unlabelled : ndarray, shape (k, n_features), optional
         Features, not normalised, of other recordings, from which the encoder learns as well.
+    given : Given, optional
+        What is not learned.
 
     Raises
     ------
     UserError
-        When the data do not determine a decoder, or a parameter is none of its.
+        When the data do not determine a decoder, a parameter is none of its, or what is given does
+        not fit the data.
     """
     # The bits of a matrix product depend on the number of threads that share it.
     with threadpool_limits(1):
-        return _fit(dataset, settings, unlabelled)
+        return _fit(dataset, settings, unlabelled, given)
 
 
-def _fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None) -> Fitted:
+def _fit(
+    dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None, given: Given
+) -> Fitted:
     searched: tuple[Candidate, ...] = ()
     if settings.search:
         # Here, because it imports scikit-learn, and because it fits.
         from emghand.training.search import search
 
-        searched = search(dataset, settings, unlabelled)
+        searched = search(dataset, settings, unlabelled, given)
         chosen = {**settings.params, **searched[0].params}
         settings = replace(settings, params=chosen, search={})
     if settings.discard_first:
@@ -204,14 +234,20 @@ def _fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None) -
             "repetition that is discarded"
         )
     lag_s = find_lag(dataset, settings.max_lag_s) if settings.max_lag_s > 0.0 else 0.0
-    normaliser = fit_normaliser(dataset, settings)
+    if given.encoder is None:
+        normaliser = fit_normaliser(dataset, settings, given.calibration)
+    else:
+        given.encoder.check(dataset.feature_settings, dataset.stream, dataset.digests)
+        normaliser = given.encoder.normaliser
     X = shifted(dataset, lag_s)
     if settings.trial_lag_s > 0.0:
         trials = align_trials(dataset, normaliser.apply(dataset.Z), lag_s, settings.trial_lag_s)
         X = trials.X
         lag_s += float(np.median(trials.lags_s)) if len(trials.lags_s) else 0.0
-    normaliser = _choose(dataset, X, normaliser, settings)
-    inputs, encoder = normaliser.apply(dataset.Z), None
+    if given.encoder is None:
+        normaliser = choose_features(dataset, X, normaliser, settings)
+    inputs = normaliser.apply(dataset.Z)
+    encoder = None if given.encoder is None else given.encoder.encoder
     if settings.encoder != "none":
         Z, groups = inputs[use], dataset.groups[use]
         if unlabelled is not None:
@@ -229,44 +265,8 @@ def _fit(dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None) -
     return Fitted(decoder, normaliser, lag_s, encoder, searched)
 
 
-def fit_normaliser(dataset: Dataset, settings: TrainSettings) -> Normaliser:
-    """Statistics of all features in the rows in use; which features are used is not decided here.
-
-    Raises
-    ------
-    UserError
-        When no row is in use, or it lacks the rest or the movement that the settings ask for.
-    """
-    use = dataset.use
-    moving = np.asarray(dataset.X[use].any(axis=1))
-    rest = (dataset.period[use] == PeriodKind.REST) & ~moving
-    return Normaliser.fit(dataset.Z[use], rest, settings.baseline, settings.scale, moving)
-
-
 def _encoded(encoder: Encoder | None, Z: Floats) -> Floats:
     return Z if encoder is None else encoder.transform(Z)
-
-
-def _choose(
-    dataset: Dataset, X: Floats, normaliser: Normaliser, settings: TrainSettings
-) -> Normaliser:
-    """The normaliser, with the features to use where some are left out."""
-    columns = np.arange(normaliser.n_features)
-    if settings.bad_channels == "auto":
-        columns = columns[features_of_good_channels(dataset)]
-    if settings.max_features:
-        Z = normaliser.choose(columns).apply(dataset.Z[dataset.use])
-        found = select_features(
-            Z,
-            X[dataset.use],
-            settings.max_features,
-            settings.selection_stop,
-            dataset.feature_settings.window_hops,
-        )
-        if not len(found.columns):
-            raise UserError("no feature varies in the training data: nothing to choose from")
-        columns = columns[found.columns]
-    return normaliser if len(columns) == normaliser.n_features else normaliser.choose(columns)
 
 
 def train(
@@ -275,6 +275,7 @@ def train(
     output: OutputSettings | None = None,
     scores: dict[str, Any] | None = None,
     unlabelled: Floats | None = None,
+    given: Given = NOTHING_GIVEN,
 ) -> Model:
     """Final fit on a whole data set, as a model.
 
@@ -288,8 +289,10 @@ def train(
         Plain numbers to keep in the model file, beside the digests of the recordings.
     unlabelled : ndarray, optional
         See `fit`.
+    given : Given, optional
+        See `fit`.
     """
-    fitted = fit(dataset, settings or TrainSettings(), unlabelled)
+    fitted = fit(dataset, settings or TrainSettings(), unlabelled, given)
     stream = dataset.stream
     return Model(
         decoder=fitted.decoder,

@@ -20,7 +20,14 @@ from emghand.errors import UserError
 from emghand.evaluate.splits import split
 from emghand.training.alignment import shifted
 from emghand.training.dataset import Dataset
-from emghand.training.fitting import Candidate, Fitted, TrainSettings, fit
+from emghand.training.fitting import (
+    NOTHING_GIVEN,
+    Candidate,
+    Fitted,
+    Given,
+    TrainSettings,
+    fit,
+)
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -35,6 +42,8 @@ class DatasetEstimator(BaseEstimator):
     settings : TrainSettings
         Without a search.
     unlabelled : ndarray, optional
+        See `fit`.
+    given : Given, optional
         See `fit`.
     params : mapping, optional
         Parameters of the decoder, beside those of the settings.
@@ -51,23 +60,27 @@ class DatasetEstimator(BaseEstimator):
         dataset: Dataset,
         settings: TrainSettings,
         unlabelled: Floats | None = None,
+        given: Given = NOTHING_GIVEN,
         params: Mapping[str, Any] | None = None,
     ) -> None:
         self.dataset = dataset
         self.settings = settings
         self.unlabelled = unlabelled
+        self.given = given
         self.params = params
 
     def __sklearn_clone__(self) -> DatasetEstimator:
         # The data are read only; scikit-learn would copy them for every split.
-        return DatasetEstimator(self.dataset, self.settings, self.unlabelled, self.params)
+        return DatasetEstimator(
+            self.dataset, self.settings, self.unlabelled, self.given, self.params
+        )
 
     def fit(self, rows: Rows, y: None = None) -> DatasetEstimator:
         """Learn from these rows, shape (m, 1)."""
         part = self.dataset.rows(self._mask(rows))
         params = {**self.settings.params, **(self.params or {})}
         settings = replace(self.settings, params=params)
-        self.fitted_: Fitted = fit(part, settings, self.unlabelled)
+        self.fitted_: Fitted = fit(part, settings, self.unlabelled, self.given)
         self.variance_ = part.X[part.use].var(axis=0)
         return self
 
@@ -92,7 +105,10 @@ class DatasetEstimator(BaseEstimator):
 
 
 def search(
-    dataset: Dataset, settings: TrainSettings, unlabelled: Floats | None = None
+    dataset: Dataset,
+    settings: TrainSettings,
+    unlabelled: Floats | None = None,
+    given: Given = NOTHING_GIVEN,
 ) -> tuple[Candidate, ...]:
     """Try every combination of the values in `settings.search`.
 
@@ -103,6 +119,8 @@ def search(
         `emghand.evaluate.splits`.
     settings : TrainSettings
     unlabelled : ndarray, optional
+        See `fit`.
+    given : Given, optional
         See `fit`.
 
     Returns
@@ -118,7 +136,7 @@ def search(
     splits = split(dataset, "repetition", settings.longest_lag_s)
     grid = list(ParameterGrid({name: list(v) for name, v in settings.search.items()}))
     found = GridSearchCV(
-        DatasetEstimator(dataset, replace(settings, search={}), unlabelled),
+        DatasetEstimator(dataset, replace(settings, search={}), unlabelled, given),
         {"params": grid},
         # Rows that are not in use have no label, but are the past of others.
         cv=[(np.flatnonzero(s.train), np.flatnonzero(s.test)) for s in splits],

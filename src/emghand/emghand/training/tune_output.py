@@ -16,7 +16,7 @@ from emghand.dofs import Dof, dof_names
 from emghand.evaluate.splits import split
 from emghand.training.alignment import shifted
 from emghand.training.dataset import Dataset
-from emghand.training.fitting import TrainSettings, fit
+from emghand.training.fitting import NOTHING_GIVEN, Given, TrainSettings, fit
 
 GAINS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0)
 EDGES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
@@ -67,6 +67,7 @@ def tune_output(
     settings: TrainSettings,
     output: OutputSettings | None = None,
     unlabelled: Floats | None = None,
+    given: Given = NOTHING_GIVEN,
 ) -> Tuning:
     """Choose gain and edge of the dead zone of every DOF and direction.
 
@@ -83,6 +84,8 @@ def tune_output(
         without dead zone gets none.
     unlabelled : ndarray, optional
         See `fit`.
+    given : Given, optional
+        See `fit`.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def tune_output(
     base = output or OutputSettings()
     pieces: list[tuple[Dataset, Floats, Floats]] = []
     for part in split(dataset, "repetition", settings.longest_lag_s):
-        fitted = fit(dataset.rows(part.train), settings, unlabelled)
+        fitted = fit(dataset.rows(part.train), settings, unlabelled, given)
         test = dataset.rows(part.test)
         target = shifted(dataset, fitted.lag_s)[part.test]
         pieces.append((test, fitted.predict(test), target))

@@ -95,8 +95,11 @@ def _check_free(args: argparse.Namespace) -> None:
 
 
 def _save(results: Sequence[Result], path: Path) -> None:
-    if len(results) == 1:
-        results[0].save(path)
-        return
-    for result in results:
-        result.save(path / f"{result.name}.json")
+    from emghand.steps import whole
+
+    with whole():
+        if len(results) == 1:
+            results[0].save(path)
+            return
+        for result in results:
+            result.save(path / f"{result.name}.json")

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from emghand.cli import scoring
     from emghand.cli.examples import find_recordings, output_settings
     from emghand.evaluate.offline import evaluate_model
+    from emghand.steps import step, whole
     from emghand.storage.datasets import read_any
     from emghand.storage.models import load_model
 
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     scoring.check_free(args.output)
     model = load_model(args.model)
     paths = find_recordings(args.targets, args.label)
+    step("reading", 0.0)
     recordings = [read_any(p) for p in paths]
     for recording in recordings:
         if recording.digest in model.recordings:
@@ -55,9 +57,11 @@ def run(args: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
     output = output_settings(args, model.output)
+    step("decoding", 0.5)
     result = evaluate_model(model, recordings, output, name=Path(args.model).stem, metrics=metrics)
     if args.output:
-        result.save(args.output)
+        with whole():
+            result.save(args.output)
     if args.json:
         more = {"model": args.model, "bags": [str(p) for p in paths]}
         scoring.print_json(more | scoring.document(result))

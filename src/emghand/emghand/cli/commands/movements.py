@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from emghand.cli import scoring
     from emghand.cli.examples import assignments
     from emghand.settings import from_mapping
+    from emghand.steps import step
     from emghand.storage.datasets import read_any
     from emghand.storage.files import write_file
     from emghand.storage.models import load_model
@@ -67,7 +68,9 @@ def run(args: argparse.Namespace) -> int:
     settings = from_mapping(DetectorSettings, assignments("--set", args.set))
     model = load_model(args.model) if args.model else None
     results = []
-    for path, own in _recordings(args.targets, args.label):
+    found = _recordings(args.targets, args.label)
+    for number, (path, own) in enumerate(found):
+        step(f"movements in {path.name}", number / len(found))
         recording = read_any(path)
         chosen = load_model(own) if model is None and own is not None else None
         name = Path(args.model).stem if args.model else own.stem if own is not None else ""

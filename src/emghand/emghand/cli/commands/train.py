@@ -16,6 +16,8 @@ computed during the recording, so that it can run the model.
     emghand train sessions/s01 --decoder svr --param cost=3 --search gamma=0.1,0.3,1
     emghand train sessions/s01 --tune-output
     emghand train sessions/s01 --adaptable
+    emghand train sessions/s01 --calibration sessions/s01/results/calibration.emgcalibration
+    emghand train sessions/s02 --encoder-from sessions/s01/models/encoder.emgencoder
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from emghand.evaluate.crossval import CrossValidation
     from emghand.storage.models import Model
     from emghand.storage.sessions import Session
-    from emghand.training import Dataset, TrainSettings
+    from emghand.training import Dataset, Given, TrainSettings
 
 HELP = "train a decoder on a session"
 
@@ -54,8 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bags", nargs="+", metavar="BAG", help="bags of the session, or paths (default: collect*)"
     )
     parser.add_argument("--output", help="model file (default: a new one in the session's models/)")
+    parser.add_argument("--baseline", help="subtracted from features: mean (default), rest, none")
     parser.add_argument(
-        "--baseline", default="mean", help="subtracted from features: mean, rest, none"
+        "--calibration",
+        metavar="FILE",
+        help="take rest and maximum contraction from a file of emghand calibrate (baseline rest, "
+        "scale contraction, as far as it holds them)",
     )
     parser.add_argument(
         "--max-lag",
@@ -80,6 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="RECORDING",
         help="recordings, with labels or not, from which the encoder learns as well",
+    )
+    parser.add_argument(
+        "--encoder-from",
+        metavar="FILE",
+        help="an encoder that was learned alone (emghand autoencoder), instead of --encoder",
     )
     examples.add_learning(parser)
     parser.add_argument(
@@ -112,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
 
     from emghand.cli import tables
     from emghand.cli.examples import train_settings
+    from emghand.steps import whole
     from emghand.storage.files import check_new
     from emghand.storage.models import EXTENSION, save_model
     from emghand.storage.sessions import MANIFEST, Session
@@ -131,25 +143,25 @@ def run(args: argparse.Namespace) -> int:
     named = {
         "decoder": args.decoder,
         "delays": args.delays,
-        "baseline": args.baseline,
         "max_lag_s": args.max_lag,
         "encoder": args.encoder,
         "encoder_size": args.encoder_size,
     }
-    settings = train_settings(named, args)
+    given = _given(args)
+    settings = train_settings(named | _levels(args, given), args)
     if args.encoder_data and settings.encoder == "none":
         raise UserError("--encoder-data: name the encoder with --encoder")
     paths = [source] if session is None else _bags(session, args.bags or ())
-    model, validation, dataset = _learn(args, settings, paths, args.until)
+    model, validation, dataset = _learn(args, settings, paths, given)
     if args.output or session is None:
         path = Path(args.output)
     else:
         path = session.new_file_path("models", settings.decoder, EXTENSION)
-    save_model(model, path)
+    companion = None
     if args.adaptable:
-        from emghand.adapt.companion import companion_of, companion_path, save_companion
+        from emghand.adapt.companion import companion_of
 
-        save_companion(companion_of(model, dataset, settings), companion_path(path))
+        companion = companion_of(model, dataset, settings)
     result = {
         "model": str(path),
         "model_id": model.model_id,
@@ -158,8 +170,14 @@ def run(args: argparse.Namespace) -> int:
         **{k: v for k, v in model.scores.items() if k != "recordings"},
     }
     text = json.dumps(result, indent=1, allow_nan=False)
-    if session is not None and path.resolve().is_relative_to(session.path.resolve()):
-        _keep(session, path, text)
+    with whole():
+        save_model(model, path)
+        if companion is not None:
+            from emghand.adapt.companion import companion_path, save_companion
+
+            save_companion(companion, companion_path(path))
+        if session is not None and path.resolve().is_relative_to(session.path.resolve()):
+            _keep(session, path, text)
     if args.json:
         print(text)
         return 0
@@ -179,7 +197,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _learn(
-    args: argparse.Namespace, settings: TrainSettings, paths: Sequence[Path], until: str
+    args: argparse.Namespace, settings: TrainSettings, paths: Sequence[Path], given: Given
 ) -> tuple[Model, CrossValidation, Dataset]:
     """Model of all repetitions, the scores of each one left out, and what was learned from."""
     import math
@@ -187,13 +205,18 @@ def _learn(
     from emghand.actions import load_action_map
     from emghand.cli.examples import feature_settings, first_part
     from emghand.evaluate.crossval import leave_one_repetition_out
+    from emghand.steps import part, step
     from emghand.storage.datasets import read_any
     from emghand.training import dataset_from_recording, fit, join, train, unlabelled_features
     from emghand.training.tune_output import tune_output
 
     features = feature_settings(paths, args.feature_config, args.set)
-    recordings = [read_any(p) for p in paths]
-    dataset = join([dataset_from_recording(first_part(r, until), features) for r in recordings])
+    recordings, examples = [], []
+    for number, path in enumerate(paths):
+        step(f"reading {path.name}", 0.2 * number / len(paths))
+        recordings.append(read_any(path))
+        examples.append(dataset_from_recording(first_part(recordings[-1], args.until), features))
+    dataset = join(examples)
     action_map = load_action_map(args.actions) if args.actions else None
     if action_map is not None:
         dataset = action_map.apply(dataset)
@@ -204,11 +227,13 @@ def _learn(
             raise UserError("--encoder-data: names a labelled recording, leave it out")
         unlabelled = unlabelled_features(more, dataset)
         recordings += more
-    validation = leave_one_repetition_out(
-        dataset, lambda part: fit(part, settings, unlabelled), settings.longest_lag_s
-    )
+    with part(0.2, 0.8):
+        validation = leave_one_repetition_out(
+            dataset, lambda seen: fit(seen, settings, unlabelled, given), settings.longest_lag_s
+        )
     # Who evaluates the model on one of them is warned, also when only a part was learned from.
     known = [*dataset.digests, *(r.digest for r in recordings)]
+    known += given.encoder.recordings if given.encoder is not None else ()
     scores: dict[str, Any] = {
         "recordings": list(dict.fromkeys(known)),
         "validation": "leave one repetition out",
@@ -220,9 +245,49 @@ def _learn(
         scores["actions"] = action_map.as_dict()
     output = None
     if args.tune_output:
-        tuning = tune_output(dataset, settings, unlabelled=unlabelled)
+        step("tuning the output filters", 0.8)
+        tuning = tune_output(dataset, settings, unlabelled=unlabelled, given=given)
         output, scores["tuned_output"] = tuning.output, tuning.as_dict()
-    return train(dataset, settings, output, scores, unlabelled), validation, dataset
+    step("fitting to all repetitions", 0.9)
+    return train(dataset, settings, output, scores, unlabelled, given), validation, dataset
+
+
+def _given(args: argparse.Namespace) -> Given:
+    """What is not learned: a calibration, or an encoder with its normaliser.
+
+    Raises
+    ------
+    UserError
+        When a file cannot be read, or options contradict each other.
+    """
+    from emghand.training import Given
+    from emghand.training.calibration import load_calibration
+    from emghand.training.encoder_files import load_encoder
+
+    if args.encoder_from and (args.encoder != "none" or args.encoder_data):
+        raise UserError("--encoder-from: is instead of --encoder and --encoder-data")
+    if args.encoder_from and (args.calibration or args.baseline):
+        raise UserError("--encoder-from: has its own normaliser, without --calibration, --baseline")
+    if args.adaptable and (args.encoder_from or args.calibration):
+        raise UserError(
+            "--adaptable: a decoder is fitted again from its examples alone, without --calibration "
+            "and --encoder-from"
+        )
+    return Given(
+        load_calibration(args.calibration) if args.calibration else None,
+        load_encoder(args.encoder_from) if args.encoder_from else None,
+    )
+
+
+def _levels(args: argparse.Namespace, given: Given) -> dict[str, str]:
+    """Baseline and scale: as asked for, else those that a calibration holds, else the usual."""
+    found = {"baseline": args.baseline} if args.baseline else {}
+    if given.calibration is not None:
+        if given.calibration.rest is not None:
+            found.setdefault("baseline", "rest")
+        if given.calibration.contraction is not None:
+            found["scale"] = "contraction"
+    return found
 
 
 def _keep(session: Session, path: Path, text: str) -> None:

@@ -1,0 +1,96 @@
+"""Simulate the EMG of a person who follows a movement set, and what a model makes of it.
+
+The person is synthetic: the same seed is the same person, another run another day. With --model the
+file also holds `x_hat` and `out_x_hat`, decoded by the code that runs live. The file is a recording
+like any other.
+
+    emghand simulate config/movements/demo.yaml --output person1.npz
+    emghand simulate config/movements/demo.yaml --output day2.npz --run 1 --repetitions 5 --shuffle
+    emghand simulate config/movements/demo.yaml --model first.emgmodel --output decoded.npz
+    emghand simulate config/movements/demo.yaml --output drift.npz --set drift_gain=0.3
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "simulate the EMG of a person who follows movements"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("movements", help="YAML file with the movement set")
+    parser.add_argument("--output", required=True, metavar="FILE.npz", help="file to write")
+    parser.add_argument("--seed", type=int, default=1, help="makes the person (default: 1)")
+    parser.add_argument("--run", dest="day", type=int, default=0, help="makes the day (default: 0)")
+    parser.add_argument("--repetitions", type=int, default=0, help="instead of those of the file")
+    parser.add_argument("--shuffle", action="store_true", help="shuffle within each repetition")
+    parser.add_argument("--model", metavar="FILE", help="decode it with this model")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="setting of the synthetic arm, in YAML: n_channels=8; may be given several times",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    import dataclasses
+    import json
+
+    from emghand.cli.examples import assignments
+    from emghand.dofs import dof_names
+    from emghand.errors import UserError
+    from emghand.pipeline import Pipeline
+    from emghand.settings import from_mapping
+    from emghand.simulate import SyntheticSettings, simulate_recording
+    from emghand.steps import step
+    from emghand.storage.datasets import save_npz
+    from emghand.storage.files import check_new
+    from emghand.storage.models import load_model
+    from emghand.storage.recording import Series
+    from emghand.tasks.movements import Schedule, load_movement_set
+
+    if not args.output.endswith(".npz"):
+        raise UserError(f"{args.output}: name the file .npz")
+    check_new(args.output)
+    if args.repetitions < 0:
+        raise UserError(f"--repetitions: must not be negative, got {args.repetitions}")
+    values = {"seed": args.seed, "run": args.day} | assignments("--set", args.set)
+    settings = from_mapping(SyntheticSettings, values)
+    model = load_model(args.model) if args.model else None
+    movements = load_movement_set(args.movements)
+    schedule = Schedule(
+        movements, args.repetitions or None, shuffle=args.shuffle, seed=max(args.day, 0)
+    )
+    step("simulating the EMG", 0.0)
+    recording = simulate_recording(schedule, settings)
+    if model is not None:
+        step("decoding", 0.7)
+        decoded = Pipeline(model, recording.stream).run(recording)
+        names = dof_names(decoded.dofs)
+        recording = dataclasses.replace(
+            recording,
+            x_hat=Series(names, decoded.stamps_ns, decoded.x_hat),
+            out_x_hat=Series(names, decoded.stamps_ns, decoded.out_x_hat),
+        )
+    step("writing", 0.9)
+    path = Path(args.output)
+    save_npz(recording, path)
+    result = {
+        "recording": str(path),
+        "seconds": schedule.duration,
+        "trials": len(schedule.trials),
+        "channels": recording.stream.n_channels,
+        "decoded": model is not None,
+        "digest": recording.digest,
+    }
+    if args.json:
+        print(json.dumps(result, indent=1, allow_nan=False))
+    else:
+        print(f"wrote {path}: {schedule.duration:.1f} s, {len(schedule.trials)} trials")
+    return 0

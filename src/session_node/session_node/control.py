@@ -1,0 +1,122 @@
+"""Free control: the hand follows the subject, for a set time or until somebody says stop."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+from sensor_msgs.msg import JointState
+
+from emghand.errors import UserError
+from emghand_ros import qos
+from emghand_ros.clock import steady_ns
+from emghand_ros.conversions import time_to_ns
+from session_node.activity import CANCELLED, COMPLETE, FAILED, Activity
+from session_node.prompted import NO_DECODER
+from session_node.session_files import SessionBag, open_session
+
+SOURCES = {"glove": "glove/dof", "own": "decoder/x_hat", "none": "decoder/out_x_hat"}
+"""What has to be there before free control begins, by the ground truth that is asked for."""
+NO_GLOVE = "the ground truth is the glove, but /glove/dof is silent: start the glove driver"
+FEEDBACK_S = 0.25
+
+
+class ControlRun(Activity):
+    """Nothing is prompted; the ground truth, where there is one, is shown on ``/task/x_d``.
+
+    With the glove no decoder is needed: this is also how labelled data are collected freely. Open
+    ended control is ended by cancelling it, and that is a success.
+    """
+
+    def prepare(self) -> None:
+        """Check the goal, open the session, wait for what is to be followed."""
+        goal = self.goal
+        if not math.isfinite(goal.duration) or goal.duration < 0.0:
+            raise UserError("duration: give seconds, or 0 for as long as you like")
+        self._truth = goal.ground_truth or "none"
+        if self._truth not in SOURCES:
+            raise UserError(
+                f"ground truth {goal.ground_truth!r}: unknown, choose from: {', '.join(SOURCES)}"
+            )
+        self.session = open_session(goal.session, goal.subject)
+        recorder = self.room.recorder if goal.record else None
+        self.bag = SessionBag(self.session, goal.label or self.name, recorder)
+        self._labels = 0
+        self._running = False
+        self._heard = threading.Event()
+        self.room.listen(JointState, SOURCES[self._truth], self._on_source, qos.TICK)
+        missing = NO_GLOVE if self._truth == "glove" else NO_DECODER
+        what = "the glove" if self._truth == "glove" else "the decoder"
+        wait = self.room.settings.decoder_wait
+        self.room.wait_for(self._heard.is_set, self.stop, wait, what, missing)
+
+    def run(self) -> None:
+        """Record and pass the ground truth on until the end."""
+        self.bag.start()
+        problem = lost = ""
+        elapsed = 0.0
+        try:
+            if not (self.goal.record and self.stop.wait(self.room.settings.lead)):
+                elapsed, lost = self._follow()
+        finally:
+            self._running = False
+            self.room.state()
+            problem = self.bag.finish(self.abandoned)
+        in_full = self._is_open_ended or elapsed >= self.goal.duration
+        status = COMPLETE if in_full and not lost else CANCELLED
+        if self.bag.is_lost and not self.abandoned:
+            status = FAILED
+        done = f"{elapsed:.1f} s of free control"
+        self.message = "; ".join(filter(None, (done, lost, problem)))
+        self.bag.write_table(
+            self.bag.path.name,
+            {
+                "activity": self.name,
+                "status": status,
+                "message": self.message,
+                "ground_truth": self._truth,
+                "duration": elapsed,
+                "labels": self._labels,
+            },
+        )
+        self.status = status
+
+    def result(self) -> dict[str, Any]:
+        """Session, bag and report, as far as they came to be."""
+        if not hasattr(self, "bag"):
+            return {}
+        return {
+            "session": str(self.session.path),
+            "bag": self.bag.uri,
+            "report": self.bag.report,
+        }
+
+    @property
+    def _is_open_ended(self) -> bool:
+        return bool(self.goal.duration == 0.0)
+
+    def _follow(self) -> tuple[float, str]:
+        """Time that it took [s], and why it had to end before its time."""
+        # Idle: nothing is asked of the subject, so that the recording is one without prompts.
+        self.room.state(session=self.session.path.name, activity=self.name)
+        self._running = True
+        start = steady_ns()
+        while True:
+            elapsed = (steady_ns() - start) * 1e-9
+            left = math.nan if self._is_open_ended else max(0.0, self.goal.duration - elapsed)
+            self.room.feedback(elapsed=elapsed, remaining=left)
+            if left == 0.0:
+                return elapsed, ""
+            if lost := self.bag.problem():
+                return elapsed, lost
+            if self.stop.wait(FEEDBACK_S if math.isnan(left) else min(FEEDBACK_S, left)):
+                return (steady_ns() - start) * 1e-9, ""
+
+    def _on_source(self, message: JointState) -> None:
+        self._heard.set()
+        if self._running and self._truth != "none" and all(map(math.isfinite, message.position)):
+            # With the stamp of what it is, so that labels and EMG belong together.
+            stamp_ns = time_to_ns(message.header.stamp)
+            self.room.show(message.name, message.position, stamp_ns)
+            self._labels += 1

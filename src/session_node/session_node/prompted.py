@@ -1,0 +1,211 @@
+"""Prompted collection and test: one run from goal to result."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from emghand_interfaces.msg import TrialResult
+from sensor_msgs.msg import JointState
+
+from emghand.storage.recording import PeriodKind
+from emghand.tasks.movements import MovementSet, Schedule, Trial, load_movement_set
+from emghand_ros import qos
+from emghand_ros.conversions import ns_to_time, time_to_ns
+from session_node.activity import CANCELLED, COMPLETE, FAILED, Activity
+from session_node.prompter import Prompter, Shown
+from session_node.scoring import TrialErrors
+from session_node.session_files import SessionBag, open_session
+
+SCORE_DELAY_S = 0.1
+"""So long after the end of a trial its last estimates have arrived."""
+FEEDBACK_EVERY = 6
+NO_DECODER = "nothing is decoded: /decoder/out_x_hat is silent; load a model and check the EMG"
+
+
+@dataclass(frozen=True)
+class FinishedTrial:
+    """A trial that was shown to its end; times in ROS nanoseconds, `rmse` per DOF."""
+
+    trial: Trial
+    start_ns: int
+    end_ns: int
+    rmse: list[float]
+
+
+class PromptedRun(Activity):
+    """Prompts a movement set, records it into a session and writes the table of its trials.
+
+    The goal is that of ``CollectTrials`` or ``RunTest``, which have the same fields; the name of
+    the activity is also the default label. A test starts once the decoder decodes.
+    """
+
+    def prepare(self) -> None:
+        """Read the movement set; open or make the session."""
+        goal = self.goal
+        self.movement_set: MovementSet = load_movement_set(goal.movement_set)
+        self.schedule = Schedule(
+            self.movement_set, goal.repetitions or None, shuffle=goal.shuffle, seed=goal.seed
+        )
+        self.session = open_session(goal.session, goal.subject)
+        recorder = self.room.recorder if goal.record else None
+        self.bag = SessionBag(self.session, goal.label or self.name, recorder)
+        self.trials: list[FinishedTrial] = []
+        self._errors: TrialErrors | None = None
+        self._shown: tuple[PeriodKind, int] | None = None
+        self._count = 0
+        self._lost_recorder = False
+        self._heard = threading.Event()
+        self.room.listen(JointState, "decoder/out_x_hat", self._on_output, qos.TICK)
+        if self.name == "test":
+            wait = self.room.settings.decoder_wait
+            self.room.wait_for(self._heard.is_set, self.stop, wait, "the decoder", NO_DECODER)
+
+    def run(self) -> None:
+        """Record, prompt and write the results."""
+        self.bag.start()
+        problem = ""
+        try:
+            completed = self._prompt()
+        finally:
+            problem = self.bag.finish(self.abandoned)
+        n, total = len(self.trials), len(self.schedule.trials)
+        ended = "stopped" if self._lost_recorder else "cancelled"
+        done = f"{n} trials" if completed else f"{ended} after {n} of {total} trials"
+        self.message = "; ".join(filter(None, (done, self.message, problem)))
+        status = COMPLETE if completed else CANCELLED
+        if self.bag.is_lost and not self.abandoned:
+            status = FAILED
+        self.bag.write_table(f"{self.bag.path.name}_trials", self._table(status))
+        self.status = status
+
+    def result(self) -> dict[str, Any]:
+        """Session, bag, trials and report, as far as they came to be."""
+        if not hasattr(self, "bag"):
+            return {}
+        return {
+            "session": str(self.session.path),
+            "bag": self.bag.uri,
+            "trials": len(self.trials),
+            "report": self.bag.report,
+        }
+
+    def _prompt(self) -> bool:
+        settings = self.room.settings
+        if self.goal.record and self.stop.wait(settings.lead):
+            return False
+        prompter = Prompter(self.schedule, settings.prompt_rate, self._show)
+        try:
+            completed = prompter.run(self.stop)
+        finally:
+            self.room.state()
+        if prompter.left_out:
+            self.message = f"{prompter.left_out} prompts came too late and were left out"
+        if completed:
+            self._score(math.inf)
+            if self.goal.record:
+                self.stop.wait(settings.tail)
+        return completed
+
+    def _show(self, shown: Shown) -> None:
+        stamp_ns = self.room.to_ros(shown.steady_ns)
+        if self._errors is None:
+            self._start_ns = stamp_ns
+            self._errors = TrialErrors(self.schedule, stamp_ns)
+        prompt = shown.prompt
+        trial = prompt.trial
+        now = (prompt.period, -1 if trial is None else trial.index)
+        self.room.show(self.schedule.dofs, prompt.x_d, stamp_ns)
+        of_trial: dict[str, Any] = {}
+        if trial is not None:
+            of_trial = {
+                "movement": trial.movement.name,
+                "movement_index": trial.movement_index,
+                "repetition": trial.repetition,
+                "trial": trial.index,
+            }
+        n_trials = len(self.schedule.trials)
+        changed = now != self._shown
+        if changed:
+            self.room.state(
+                stamp_ns,
+                session=self.session.path.name,
+                activity=self.name,
+                period=int(prompt.period),
+                n_trials=n_trials,
+                **of_trial,
+            )
+        self._count += 1
+        if changed or self._count % FEEDBACK_EVERY == 0:
+            self.room.feedback(
+                trial=of_trial.get("trial", 0),
+                n_trials=n_trials,
+                movement=of_trial.get("movement", ""),
+                period=int(prompt.period),
+                remaining=max(0.0, self.schedule.duration - shown.elapsed),
+            )
+        self._shown = now
+        self._score(shown.elapsed - SCORE_DELAY_S)
+        if self.bag.problem():
+            # Nobody shall go on for minutes that are not recorded.
+            self._lost_recorder = True
+            self.stop.set()
+
+    def _on_output(self, message: JointState) -> None:
+        self._heard.set()
+        if self._errors is not None:
+            self._errors.add(time_to_ns(message.header.stamp), message.name, message.position)
+
+    def _score(self, elapsed: float) -> None:
+        for trial in self.schedule.trials[len(self.trials) :]:
+            if trial.end > elapsed:
+                return
+            assert self._errors is not None
+            start, end = (self._start_ns + round(t * 1e9) for t in (trial.move, trial.end))
+            rmse = self._errors.rmse(trial).tolist()
+            self.trials.append(FinishedTrial(trial, start, end, rmse))
+            self._publish(self.trials[-1])
+
+    def _publish(self, finished: FinishedTrial) -> None:
+        message = TrialResult(
+            session=self.session.path.name,
+            activity=self.name,
+            trial=finished.trial.index,
+            movement=finished.trial.movement.name,
+            movement_index=finished.trial.movement_index,
+            repetition=finished.trial.repetition,
+            start=ns_to_time(finished.start_ns),
+            end=ns_to_time(finished.end_ns),
+            dofs=list(self.schedule.dofs),
+            rmse=finished.rmse,
+        )
+        message.header.stamp = message.end
+        self.room.trial(message)
+
+    def _table(self, status: str) -> dict[str, Any]:
+        return {
+            "activity": self.name,
+            "status": status,
+            "message": self.message,
+            "shuffle": bool(self.goal.shuffle),
+            "seed": int(self.goal.seed),
+            "movement_set": dataclasses.asdict(self.movement_set),
+            "n_trials": len(self.schedule.trials),
+            "trials": [self._row(t) for t in self.trials],
+        }
+
+    def _row(self, finished: FinishedTrial) -> dict[str, Any]:
+        trial = finished.trial
+        errors = zip(self.schedule.dofs, finished.rmse, strict=False)
+        return {
+            "trial": trial.index,
+            "movement": trial.movement.name,
+            "movement_index": trial.movement_index,
+            "repetition": trial.repetition,
+            "start_ns": finished.start_ns,
+            "end_ns": finished.end_ns,
+            "rmse": {name: (None if math.isnan(e) else e) for name, e in errors},
+        }
