@@ -71,7 +71,7 @@ def measures(
     x: Floats,
     *,
     tick_rate: float = 60.0,
-    times: Floats | None = None,
+    stamps_ns: Sequence[int] | None = None,
     weights: LossWeights | None = None,
     acquire: Acquisition | None = None,
 ) -> Measures:
@@ -83,16 +83,16 @@ def measures(
     x : ndarray, shape (n, n_dofs)
         Positions of the hand at each tick, from the start of the trial on.
     tick_rate : float
-        Ticks per second, when there are no `times` [Hz].
-    times : ndarray, shape (n,), optional
-        Of the ticks [s].
+        Ticks per second, when there are no stamps [Hz].
+    stamps_ns : sequence of int, optional
+        Of the ticks.
     weights : LossWeights, optional
     acquire : Acquisition, optional
         `x` begins with the taking up of the start posture.
     """
     run = TrialRun(spec, tick_rate, acquire)
     for i, position in enumerate(x):
-        if run.step(position, None if times is None else float(times[i])).done:
+        if run.step(position, None if stamps_ns is None else stamps_ns[i]).done:
             break
     run.cancel()
     return measures_of(run, weights)

@@ -167,18 +167,19 @@ def _trial(
     if recorded is not None:
         end_ns = recorded["end_ns"]
     first, after = bisect.bisect_left(stamps, start_ns), bisect.bisect_right(stamps, end_ns)
-    times, positions = [], []
+    kept, positions = [], []
     for stamp, (names, position) in zip(stamps[first:after], rows[first:after], strict=True):
         if len(names) != len(position) or not np.isfinite(position).all():
             continue
         if not set(spec.dofs) <= set(names):
             missing = sorted(set(spec.dofs) - set(names))
             raise UserError(f"bag {path}: the hand does not report {', '.join(missing)}")
-        times.append((stamp - start_ns) * 1e-9)
+        kept.append(stamp)
         positions.append(position[[names.index(d) for d in spec.dofs]])
     x = np.array(positions).reshape(-1, len(spec.dofs))
-    found = measures(spec, x, times=np.array(times), weights=_weights(recorded))
-    return BagTrial(spec, start_ns, np.array(times), x, found, recorded)
+    found = measures(spec, x, stamps_ns=kept, weights=_weights(recorded))
+    times = np.array([(stamp - start_ns) * 1e-9 for stamp in kept], np.float64)
+    return BagTrial(spec, start_ns, times, x, found, recorded)
 
 
 def _weights(recorded: Mapping[str, Any] | None) -> LossWeights | None:

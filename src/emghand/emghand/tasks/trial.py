@@ -74,7 +74,7 @@ class TrialRun:
     ----------
     spec : TrialSpec
     tick_rate : float
-        Ticks per second, for steps without a time [Hz].
+        Ticks per second, for steps without a stamp [Hz].
     acquire : Acquisition, optional
         Take up the start posture first; when that does not succeed the outcome is ``cancelled``,
         with no scored tick. Without it the trial starts with the first tick.
@@ -89,6 +89,8 @@ class TrialRun:
         When the target was entered for the stay that lasts now, or that completed the trial [s].
     violations : int
         Excursions from a posture that was to be kept.
+    start_ns : int or None
+        Stamp of the first tick of the trial; None: it has not started.
     """
 
     def __init__(
@@ -100,55 +102,57 @@ class TrialRun:
         self.positions: list[Floats] = []
         self.entered: float | None = None
         self.violations = 0
-        self._period = 1.0 / tick_rate
+        self.start_ns: int | None = None
+        self._rate = tick_rate
         self._acquire = acquire
-        self._start: float | None = None
-        self._now = -self._period
-        self._origin: float | None = None
-        self._still_since: float | None = None
+        self._count = 0
+        self._now = 0
+        self._origin: int | None = None
+        self._still_since: int | None = None
         self._away = False
 
     @property
     def acquired(self) -> bool:
         """The trial has started."""
-        return self._start is not None
+        return self.start_ns is not None
 
-    def step(self, x: Floats, time: float | None = None) -> Progress:
+    def step(self, x: Floats, stamp_ns: int | None = None) -> Progress:
         """Take the position of the hand at one tick.
 
         Parameters
         ----------
         x : ndarray, shape (n_dofs,)
             In the order of the spec's DOFs.
-        time : float, optional
-            Of this tick on any clock [s]; default: one period after the last one.
+        stamp_ns : int, optional
+            Of this tick on any clock; default: ticks of the rate, from 0 on.
 
         Raises
         ------
         ValueError
-            When `x` has another length or is not finite, time does not rise, or the trial is done.
+            When `x` has another length or is not finite, stamps do not rise, or the trial is done.
         """
         x = np.array(x, np.float64)
         if x.shape != (len(self.spec.dofs),) or not np.isfinite(x).all():
             raise ValueError(f"expected {len(self.spec.dofs)} finite positions, got {x}")
-        now = self._now + self._period if time is None else time
+        now = round(self._count * 1e9 / self._rate) if stamp_ns is None else stamp_ns
         if self.outcome or (self._origin is not None and now <= self._now):
             raise ValueError("the trial is done, or time went back")
         self._now = now
+        self._count += 1
         if self._origin is None:
             self._origin = now
         started = False
-        if self._start is None:
+        if self.start_ns is None:
             if not self._has_acquired(x, now):
                 return self._waiting(x, now)
-            self._start, started = now, True
-        return self._advance(x, now - self._start, started)
+            self.start_ns, started = now, True
+        return self._advance(x, (now - self.start_ns) * 1e-9, started)
 
     def cancel(self) -> None:
         """End the trial as it is; one that is done stays as it ended."""
         self.outcome = self.outcome or CANCELLED
 
-    def _has_acquired(self, x: Floats, now: float) -> bool:
+    def _has_acquired(self, x: Floats, now: int) -> bool:
         if self._acquire is None:
             return True
         if self.spec.deviation(x, self.spec.start) > self.spec.radius:
@@ -156,11 +160,11 @@ class TrialRun:
             return False
         if self._still_since is None:
             self._still_since = now
-        return now - self._still_since >= self._acquire.hold - EPSILON_S
+        return (now - self._still_since) * 1e-9 >= self._acquire.hold - EPSILON_S
 
-    def _waiting(self, x: Floats, now: float) -> Progress:
+    def _waiting(self, x: Floats, now: int) -> Progress:
         assert self._acquire is not None and self._origin is not None
-        elapsed = now - self._origin
+        elapsed = (now - self._origin) * 1e-9
         if elapsed >= self._acquire.limit - EPSILON_S:
             self.outcome = CANCELLED
         distance = float(self.spec.deviation(x, self.spec.start))

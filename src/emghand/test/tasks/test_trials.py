@@ -137,10 +137,10 @@ def test_a_start_that_is_not_acquired_cancels_the_trial():
 
 def test_positions_that_make_no_sense_are_refused():
     trial = TrialRun(spec(), RATE)
-    trial.step(REST, 1.0)
-    for x, time in ((np.zeros(3), 2.0), (np.array([np.nan, 0.0]), 2.0), (REST, 1.0)):
+    trial.step(REST, 1000)
+    for x, stamp in ((np.zeros(3), 2000), (np.array([np.nan, 0.0]), 2000), (REST, 1000)):
         with pytest.raises(ValueError):
-            trial.step(x, time)
+            trial.step(x, stamp)
 
 
 @pytest.mark.parametrize(
