@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from emghand_interfaces.action import CollectTrials, RunTest
+from emghand_interfaces.action import CollectTrials, RunTask, RunTest
 from emghand_interfaces.msg import SessionState, TrialResult
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
@@ -24,8 +24,10 @@ from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
 from session_node.prompter import Shown
 from session_node.recorder_client import RecorderClient
+from session_node.room import Outlets, Room
 from session_node.run import FinishedTrial, Outcome, PromptedRun
 from session_node.settings import SessionSettings
+from session_node.task_run import TaskRun
 
 ACTIVITIES = (
     ("collect", CollectTrials, "session/collect_trials"),
@@ -47,6 +49,7 @@ class SessionNode(EmghandNode):
         self._settings = SettingsParameters(self, SessionSettings)
         self._steady = RosSteadyMap(self.get_clock())
         self._prompted: PromptedRun | None = None
+        self._task: TaskRun | None = None
         self._goal: ServerGoalHandle | None = None
         self._ended = threading.Event()
         self._ended.set()
@@ -70,6 +73,15 @@ class SessionNode(EmghandNode):
             )
             for activity, kind, action in ACTIVITIES
         ]
+        self._servers.append(
+            ActionServer(
+                self,
+                RunTask,
+                "session/run_task",
+                self._execute_task,
+                cancel_callback=self._on_cancel,
+            )
+        )
 
     def activate(self) -> None:
         """Show that nothing is going on."""
@@ -77,19 +89,17 @@ class SessionNode(EmghandNode):
 
     def deactivate(self) -> None:
         """Stop the activity; its session stays valid."""
-        if self._prompted is not None:
-            self._prompted.abandoned = True
-            self._prompted.stop.set()
+        running = self._prompted or self._task
+        if running is not None:
+            running.abandoned = True
+            running.stop.set()
             if not self._ended.wait(JOIN_S):
                 raise UserError("the activity did not stop in time; its table may be missing")
 
     # The actions, in the executor's thread.
 
     async def _execute(self, activity: str, kind: Any, goal: ServerGoalHandle) -> Any:
-        refusal = "" if self.active else "session_node is not active"
-        if self._prompted is not None:
-            refusal = f"busy with: {self._prompted.activity}; one activity at a time"
-        if refusal:
+        if refusal := self._refusal():
             goal.abort()
             return kind.Result(message=refusal)
         self._prompted = prompted = PromptedRun(
@@ -112,6 +122,46 @@ class SessionNode(EmghandNode):
             goal.abort()
         return result
 
+    def _refusal(self) -> str:
+        if self._prompted is not None or self._task is not None:
+            name = "task" if self._prompted is None else self._prompted.activity
+            return f"busy with: {name}; one activity at a time"
+        return "" if self.active else "session_node is not active"
+
+    async def _execute_task(self, goal: ServerGoalHandle) -> Any:
+        if refusal := self._refusal():
+            goal.abort()
+            return RunTask.Result(message=refusal)
+        outlets = Outlets(self._x_d, self._states, self._trials)
+        settings = self._settings.value
+        room = Room(self, settings, outlets, self._steady, self._recorder, RunTask, goal)
+        self._task = task = TaskRun("task", goal.request, room)
+        self._goal = goal
+        self._ended.clear()
+        try:
+            await run_in_thread(self, lambda: self._work_on_task(task))
+        finally:
+            self._task = self._goal = None
+            room.close()
+        self.get_logger().info(f"task {task.status}: {task.message}")
+        result = RunTask.Result(success=task.success, message=task.message, **task.result())
+        if task.success:
+            goal.succeed()
+        elif goal.is_cancel_requested:
+            goal.canceled()
+        else:
+            goal.abort()
+        return result
+
+    def _work_on_task(self, task: TaskRun) -> None:
+        try:
+            task.prepare()
+            task.run()
+        except UserError as error:
+            task.message = str(error)
+        finally:
+            self._ended.set()
+
     def _result(self, kind: Any, outcome: Outcome) -> Any:
         return kind.Result(
             success=outcome.status == "complete",
@@ -123,8 +173,9 @@ class SessionNode(EmghandNode):
         )
 
     def _on_cancel(self, goal: ServerGoalHandle) -> CancelResponse:
-        if self._prompted is not None and goal == self._goal:
-            self._prompted.stop.set()
+        running = self._prompted or self._task
+        if running is not None and goal == self._goal:
+            running.stop.set()
         return CancelResponse.ACCEPT
 
     def _on_output(self, message: JointState) -> None:
@@ -221,6 +272,8 @@ class SessionNode(EmghandNode):
         prompted = self._prompted
         if not self.active:
             return DiagnosticStatus.WARN, "inactive", {}
+        if self._task is not None:
+            return DiagnosticStatus.OK, self._task.name, {}
         if prompted is None:
             return DiagnosticStatus.OK, "idle", {"prompts": self._prompts}
         values = {"trials": len(prompted.outcome.trials), "prompts": self._prompts}

@@ -140,13 +140,26 @@ class GraphClient:
         """
         from emghand_interfaces.action import CollectTrials
 
-        return self._activity(CollectTrials, "/session/collect_trials", goal, on_progress)
+        on_feedback = _as_progress(on_progress)
+        return self._activity(CollectTrials, "/session/collect_trials", goal, on_feedback)
 
     def test(self, on_progress: Callable[[Progress], None] | None = None, **goal: Any) -> Any:
         """Test the running decoder; `goal` are fields of ``RunTest``. Returns its result."""
         from emghand_interfaces.action import RunTest
 
-        return self._activity(RunTest, "/session/run_test", goal, on_progress)
+        return self._activity(RunTest, "/session/run_test", goal, _as_progress(on_progress))
+
+    def task(self, on_feedback: Callable[[Any], None] | None = None, **goal: Any) -> Any:
+        """Run the trials of a task; `goal` are fields of ``RunTask``. Returns its result.
+
+        Parameters
+        ----------
+        on_feedback : callable, optional
+            Gets every feedback message of ``RunTask``.
+        """
+        from emghand_interfaces.action import RunTask
+
+        return self._activity(RunTask, "/session/run_task", goal, on_feedback)
 
     def arm(self, on: bool = True) -> list[str]:
         """Arm the hand bridge, or disarm every one; returns what they answer.
@@ -270,20 +283,19 @@ class GraphClient:
         kind: type,
         name: str,
         goal: dict[str, Any],
-        on_progress: Callable[[Progress], None] | None,
+        on_feedback: Callable[[Any], None] | None,
     ) -> Any:
         from rclpy.action import ActionClient
 
         client: Any = ActionClient(self._node, kind, name)
         self.wait_for(client.server_is_ready, name)
 
-        def on_feedback(message: Any) -> None:
-            if on_progress is not None:
-                f = message.feedback
-                on_progress(Progress(f.trial, f.n_trials, f.movement, f.period, f.remaining))
+        def on_message(message: Any) -> None:
+            if on_feedback is not None:
+                on_feedback(message.feedback)
 
         request = kind.Goal(**goal)  # type: ignore[attr-defined]
-        sent = client.send_goal_async(request, on_feedback)
+        sent = client.send_goal_async(request, on_message)
         try:
             handle = self._result(sent, name)
         except KeyboardInterrupt:
@@ -313,3 +325,11 @@ class GraphClient:
             if future.done():
                 client.destroy()
         return future.result().result
+
+
+def _as_progress(
+    on_progress: Callable[[Progress], None] | None,
+) -> Callable[[Any], None] | None:
+    if on_progress is None:
+        return None
+    return lambda f: on_progress(Progress(f.trial, f.n_trials, f.movement, f.period, f.remaining))

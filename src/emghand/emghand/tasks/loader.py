@@ -14,7 +14,7 @@ from emghand.tasks.base import Task
 from emghand.tasks.delayed import DelayedReach
 from emghand.tasks.hold import Hold
 from emghand.tasks.losses import LossWeights
-from emghand.tasks.perturbation import PerturbationSchedule, parse_perturbations, select
+from emghand.tasks.perturbation import PerturbationSchedule, parse_perturbations
 from emghand.tasks.reach import SimpleReach
 from emghand.tasks.targets import Fitts, Motion, Tac
 
@@ -52,8 +52,8 @@ def task_from_mapping(document: Any, name: str = "task") -> Task:
     ----------
     document : mapping
         ``kind`` and the settings of this kind; ``losses`` by name; ``perturbations`` as a list;
-        ``schedule`` and ``schedule_validation`` by label; ``activated`` and
-        ``activated_validation`` as lists of labels.
+        ``schedule`` and ``schedule_validation`` by label. Nothing is in force until it is
+        activated (`Task.activate`).
     name : str
         If the document gives none.
 
@@ -82,8 +82,8 @@ def task_from_mapping(document: Any, name: str = "task") -> Task:
     for key in ("schedule", "schedule_validation"):
         values[key] = PerturbationSchedule.parse(values.get(key, {}), labels)
     for key in ("activated", "activated_validation"):
-        chosen = values.get(key, [])
-        if not isinstance(chosen, list) or not all(isinstance(c, str) for c in chosen):
-            raise UserError(f"{key}: expected a list of labels")
-        values[key] = select(perturbations, chosen)
+        if key in values:
+            raise UserError(
+                f"{key}: nothing is in force until a run activates it (--perturb LABEL)"
+            )
     return from_mapping(TASKS[kind], values)

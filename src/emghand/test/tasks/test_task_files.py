@@ -126,7 +126,7 @@ def test_a_one_sided_dof_has_no_target_below_rest():
         ({"min_distance": 0.9}, "use at most 0.4"),
         ({"losses": {"speed": 1}}, "speed: unknown setting"),
         ({"schedule": {"pull": {}}}, "unknown label 'pull'"),
-        ({"activated": ["pull"]}, "perturbation 'pull': unknown"),
+        ({"activated": ["pull"]}, "until a run activates it"),
         ({"perturbations": [{"label": "a", "kind": "bias"}] * 2}, "used twice"),
         ({"perturbations": [{"label": "a", "kind": "curl", "dofs": ["x", "y"]}]}, "x is none"),
         ({"perturbations": [{"label": "a", "kind": "swap", "channels": [1]}]}, "two channels"),

@@ -1,0 +1,126 @@
+"""What live activities leave in a session: a bag and a table of what happened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from emghand.errors import UserError
+from emghand.storage.files import write_file
+from emghand.storage.sessions import Session
+from session_node.recorder_client import RecorderClient
+
+
+def open_session(text: str, subject: str) -> Session:
+    """Open a session, or make a new one.
+
+    Raises
+    ------
+    UserError
+        When no directory or, for a new one, no subject is named, or it is another subject's.
+    """
+    if not text:
+        raise UserError("session: name the directory of the session")
+    path = Path(text).expanduser().absolute()
+    if _is_in_use(path):
+        session = Session.open(path)
+        if subject and subject != session.subject:
+            raise UserError(f"session {path}: belongs to subject {session.subject}, not {subject}")
+        return session
+    if not subject:
+        raise UserError(f"session {path}: is new, name its subject (--subject PSEUDONYM)")
+    return Session.create(path, subject)
+
+
+class SessionBag:
+    """A bag of a session while it is recorded.
+
+    Parameters
+    ----------
+    session : Session
+    label : str
+        Name of the bag; a number is added where it is taken.
+    recorder : RecorderClient or None
+        None: nothing is recorded.
+
+    Attributes
+    ----------
+    path : Path
+    uri : str
+        The path once the recording has begun; empty: nothing is recorded.
+    report : str
+        Integrity report of the finished recording as JSON; empty: there is none.
+    """
+
+    def __init__(self, session: Session, label: str, recorder: RecorderClient | None) -> None:
+        self.path = session.new_bag_path(label)
+        self.uri = ""
+        self.report = ""
+        self._session = session
+        self._recorder = recorder
+
+    def start(self) -> None:
+        """Start to record.
+
+        Raises
+        ------
+        UserError
+            When the recorder refuses or is not there.
+        """
+        if self._recorder is not None:
+            self._recorder.start(str(self.path))
+            self.uri = str(self.path)
+
+    def problem(self) -> str:
+        """Why nothing is recorded any more; empty: it is, or was not to be."""
+        return self._recorder.problem() if self.uri and self._recorder is not None else ""
+
+    def finish(self, abandoned: bool) -> str:
+        """End the recording; what went wrong, in one sentence, or nothing."""
+        if not self.uri or self._recorder is None:
+            return ""
+        if abandoned:
+            # This node is about to end: nobody would hear the answer.
+            self._recorder.abandon()
+            return ""
+        try:
+            self.report = self._recorder.stop()
+        except UserError as error:
+            return self._recorder.problem() or str(error)
+        return ""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a recording was begun and not finished."""
+        return bool(self.uri) and not self.report
+
+    def write_table(self, name: str, document: dict[str, Any]) -> None:
+        """Write what happened as ``results/NAME.json`` and enter it and the bag into the manifest.
+
+        Parameters
+        ----------
+        name : str
+            Of the table, without extension; a number is added where it is taken.
+        document : dict
+            Plain, finite values; ``bag`` and ``recording`` are added.
+        """
+        inside = self.path.relative_to(self._session.path).as_posix() if self.uri else ""
+        document = document | {
+            "bag": inside,
+            "recording": json.loads(self.report) if self.report else None,
+        }
+        path = self._session.new_file_path("results", name, ".json")
+        write_file(path, json.dumps(document, indent=1, allow_nan=False).encode())
+        self._session.add_file(path)
+        if self.report:
+            self._session.add_file(self.path)
+
+
+def _is_in_use(path: Path) -> bool:
+    try:
+        return path.exists() and any(path.iterdir())
+    except OSError as error:
+        raise UserError(
+            f"session {path}: is no directory that can be read: {error.strerror or error}"
+        ) from error
