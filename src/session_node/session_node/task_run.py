@@ -72,6 +72,7 @@ class TaskRun(Activity):
         self._ticks_heard: queue.SimpleQueue[tuple[int, Floats]] = queue.SimpleQueue()
         self._hand_problem = ""
         self._hand: HandStatus | None = None
+        self._faults: list[str] = []
         self._perturber: dict[str, Any] = {}
         self._count = 0
         self._last_ns = -1
@@ -171,6 +172,9 @@ class TaskRun(Activity):
 
     def _on_status(self, message: HandStatus) -> None:
         self._hand = message
+        if message.state == HandStatus.FAULT:
+            # It passes by itself: the trial goes on, and its result tells.
+            self._faults.append(message.fault)
 
     def _on_perturber(self, message: String) -> None:
         self._perturber = json.loads(message.data)
@@ -182,7 +186,7 @@ class TaskRun(Activity):
         """Why trials make no sense any more; empty: they do."""
         if self._hand_problem:
             return self._hand_problem
-        if self._hand is not None and self._hand.state != HandStatus.ARMED:
+        if self._hand is not None and self._hand.state in (HandStatus.DISARMED, HandStatus.ESTOP):
             return f"the hand does not follow: {self._hand.reason or 'it is not armed'}"
         return self._perturber_problem() or self.bag.problem()
 
@@ -221,6 +225,7 @@ class TaskRun(Activity):
     def _run_trial(self, spec: tasks.TrialSpec) -> bool:
         """Whether the trial came to its end."""
         run = TrialRun(spec, NOMINAL_HZ, self.task.acquisition)
+        self._faults.clear()
         epoch = ""
         stamp_ns = self.room.now_ns()
         try:
@@ -242,6 +247,9 @@ class TaskRun(Activity):
 
     def _finish(self, run: TrialRun, end_ns: int) -> None:
         found = measures_of(run, self.task.losses)
+        if faults := sorted(set(self._faults)):
+            details = {**found.details, "hand_faults": faults}
+            found = dataclasses.replace(found, details=details)
         start_ns = end_ns if run.start_ns is None else run.start_ns
         self.trials.append(TaskTrial(run.spec, start_ns, end_ns, found))
         name = self.session.path.name

@@ -1,5 +1,6 @@
 import itertools
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +22,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from bag_tools.recorder import BagRecorder
+from emghand.cli.main import main
 from emghand.evaluate.online import NUMBERS
 from emghand.evaluate.online_bag import read_trials
 from emghand.storage.bags import BagReader
@@ -199,6 +201,18 @@ def test_a_hand_that_stops_following_ends_the_task_with_the_reason(bench):
     assert table_of(bench)["trials"][-1]["outcome"] in ("cancelled", "completed")
 
 
+def test_a_fault_of_the_hand_that_passes_is_told_with_its_trial(bench):
+    handle = send(bench, trials=2)
+    wait_until(lambda: bench.heard["spec"], "the first trial")
+    fault = HandStatus(state=HandStatus.FAULT, fault="watchdog", reason="no command for 103 ms")
+    for status in (fault, HandStatus(state=HandStatus.ARMED)):
+        bench.graph.call(lambda status=status: bench.hand.status.publish(status))
+    assert result(bench, handle).result.completed == 2
+    wait_until(lambda: len(bench.heard["trial"]) == 2, "the results")
+    told = [json.loads(m.details).get("hand_faults") for m in bench.heard["trial"]]
+    assert told == [["watchdog"], None]
+
+
 def test_a_start_that_is_never_taken_up_is_no_scored_trial(bench):
     text = TASK.replace("acquire: 3.0", "acquire: 0.2")
     (bench.folder / "task.yaml").write_text(text)
@@ -229,6 +243,16 @@ def test_a_goal_that_cannot_be_followed_is_aborted_with_the_reason(bench, change
     assert answer.status == GoalStatus.STATUS_ABORTED
     assert reason in answer.result.message
     assert bench.heard["spec"] == []
+
+
+def test_the_graph_for_tasks_leads_emg_and_estimates_through_the_perturbation_node(capsys):
+    launch = Path(__file__).resolve().parents[3] / "launch/task.launch.yaml"
+    assert main(["up", str(launch), "--runner", "own", "--dry-run"]) == 0
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert "emg/raw:=emg/clean" in lines["emg_driver"]
+    assert "decoder/out_x_hat:=perturbed/out_x_hat" in lines["mujoco_bridge"]
+    assert "out_x_hat:=" not in lines["decoder_node"] and "emg/raw" not in lines["feature_node"]
+    assert "perturbation_node" in lines
 
 
 def test_perturbations_are_in_force_in_their_trials_and_only_there(bench):

@@ -3,7 +3,7 @@
 from emghand.tasks.base import Task
 from emghand.tasks.loader import load_task, task_from_mapping
 from emghand.tasks.spec import TrialSpec
-from emghand.tasks.trial import Acquisition, Progress, TrialRun
+from emghand.tasks.trial import Acquisition, Progress, TrialRun, play
 
 __all__ = [
     "Acquisition",
@@ -12,5 +12,6 @@ __all__ = [
     "TrialRun",
     "TrialSpec",
     "load_task",
+    "play",
     "task_from_mapping",
 ]

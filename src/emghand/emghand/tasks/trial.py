@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -208,3 +209,19 @@ class TrialRun:
             elapsed=elapsed,
             goal=spec.goal_of(epoch),
         )
+
+
+def play(run: TrialRun, hand: Callable[[Progress | None], Floats]) -> TrialRun:
+    """Run a trial to its end in closed loop, as fast as it goes.
+
+    Parameters
+    ----------
+    run : TrialRun
+    hand : callable
+        Gets where the trial is (None before its first tick) and returns the position of the hand
+        at the next tick, shape (n_dofs,): a simulated user with everything behind it.
+    """
+    progress = None
+    while not run.outcome:
+        progress = run.step(hand(progress))
+    return run

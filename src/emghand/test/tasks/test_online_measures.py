@@ -264,7 +264,8 @@ def test_measures_are_printed_and_drawn(bag, tmp_path, capsys):
     figure = tmp_path / "measures.png"
     assert main(["tasks", "measures", str(bag), "--figure", str(figure)]) == 0
     out = capsys.readouterr().out
-    assert "100% of 1 trials completed" in out and "perturbed by dead" in out
+    assert "100% of 1 trials completed" in out and "perturbed by dead: no trial" in out
+    assert "5.80" in out and "cancelled" in out and "[bit/s]" in out
     assert figure.read_bytes().startswith(b"\x89PNG")
     assert main(["tasks", "measures", str(bag), "--figure", str(figure)]) == 1
 

@@ -8,7 +8,7 @@ from emghand.errors import UserError
 from emghand.tasks.delayed import STEPS
 from emghand.tasks.loader import task_from_mapping
 from emghand.tasks.spec import TrialSpec
-from emghand.tasks.trial import Acquisition, TrialRun
+from emghand.tasks.trial import Acquisition, TrialRun, play
 
 RATE = 50.0
 REST, GOAL = np.zeros(2), np.array([0.6, 0.0])
@@ -206,3 +206,24 @@ def test_epochs_in_seconds_stay_in_their_ranges():
     assert (lengths[:, :3] >= low - 1e-9).all() and (lengths[:, :3] < high + 1e-6).all()
     assert np.allclose(lengths[:, :3].mean(axis=0), (low + high) / 2, atol=0.02)
     assert np.allclose(lengths.sum(axis=1), 6.0)
+
+
+@pytest.mark.parametrize(
+    "kind", ["simple_reach", "delayed_reach", "hold", "fitts", "tac", "motion"]
+)
+@pytest.mark.parametrize("follows", [True, False])
+def test_whoever_goes_where_the_task_says_completes_it_and_nobody_else_does(kind, follows):
+    task = task_from_mapping({"kind": kind, "time_limit": 6.0, "acquire": 2.0})
+    for asked in task.validation():
+        x = np.full(len(asked.dofs), -0.05)
+
+        def hand(progress, x=x):
+            if progress is not None and follows:
+                x += np.clip(np.array(progress.goal) - x, -0.05, 0.05)
+            return x
+
+        done = play(TrialRun(asked, RATE, task.acquisition), hand)
+        if follows:
+            assert done.outcome == "completed"
+        else:
+            assert done.outcome != "completed" or kind == "hold"

@@ -151,34 +151,35 @@ def _print_measures(trials: list[BagTrial]) -> None:
     from emghand.evaluate.online import summary
 
     console = Console()
-    rows = number_table(
-        "",
-        "trial",
-        (
-            *("outcome", "perturbed", r"ID \[bit]", r"time \[s]", r"reaction \[s]", "path eff."),
-            *("overshoots", "stopping", r"longest hold \[s]", "violations", r"TP \[bit/s]"),
-        ),
-    )
+    # Short, so that a line of 80 characters holds it.
+    headings = ("outcome", "ID", "time", "react", "path", "over", "stop", "hold", "viol", "TP")
+    rows = number_table("", "trial", headings)
     for t in trials:
         m = t.measures
         rows.add_row(
-            *(str(t.spec.trial), m.outcome, " ".join(t.spec.perturbations) or "-"),
-            *(shown(m.index_of_difficulty, 2), shown(m.completion_time, 2)),
-            *(shown(m.reaction_time, 2), shown(m.path_efficiency, 2), str(m.overshoots)),
-            *(shown(m.stopping_distance, 3), shown(m.longest_hold, 2), str(m.hold_violations)),
-            shown(m.throughput, 2),
+            *(str(t.spec.trial), m.outcome, shown(m.index_of_difficulty, 2)),
+            *(shown(m.completion_time, 2), shown(m.reaction_time, 2)),
+            *(shown(m.path_efficiency, 2), str(m.overshoots), shown(m.stopping_distance, 2)),
+            *(shown(m.longest_hold, 2), str(m.hold_violations), shown(m.throughput, 2)),
         )
     console.print(rows)
+    console.print(
+        r"ID: index of difficulty \[bit]; time and reaction since the go, longest hold \[s]; path "
+        r"efficiency; overshoots; stopping distance; hold violations; TP: throughput \[bit/s]",
+        style="dim",
+        highlight=False,
+    )
     groups: dict[str, list[Any]] = {}
     for t in trials:
-        groups.setdefault(" ".join(t.spec.perturbations) or "none", []).append(t.measures)
+        groups.setdefault(", ".join(t.spec.perturbations), []).append(t.measures)
     for name, found in groups.items():
         s = summary(found)
-        what = f"perturbed by {name}: " if len(groups) > 1 else ""
+        what = f"perturbed by {name}: " if name else "not perturbed: " if len(groups) > 1 else ""
+        rate = f"{s.completion_rate:.0%} of {s.trials} trials completed" if s.trials else "no trial"
         console.print(
-            f"{what}{s.completion_rate:.0%} of {s.trials} trials completed, throughput "
-            f"{shown(s.throughput, 2)} bit/s, median time {shown(s.medians['completion_time'], 2)}"
-            f" s, path efficiency {shown(s.medians['path_efficiency'], 2)}, "
-            f"{s.hold_violations} hold violations, {s.cancelled} cancelled",
+            f"{what}{rate}, throughput {shown(s.throughput, 2)} bit/s, median time "
+            f"{shown(s.medians['completion_time'], 2)} s, path efficiency "
+            f"{shown(s.medians['path_efficiency'], 2)}, {s.hold_violations} hold violations, "
+            f"{s.cancelled} cancelled",
             highlight=False,
         )
