@@ -140,26 +140,13 @@ class GraphClient:
         """
         from emghand_interfaces.action import CollectTrials
 
-        on_feedback = _as_progress(on_progress)
-        return self._activity(CollectTrials, "/session/collect_trials", goal, on_feedback)
+        return self.act(CollectTrials, "/session/collect_trials", goal, _trials(on_progress))
 
     def test(self, on_progress: Callable[[Progress], None] | None = None, **goal: Any) -> Any:
         """Test the running decoder; `goal` are fields of ``RunTest``. Returns its result."""
         from emghand_interfaces.action import RunTest
 
-        return self._activity(RunTest, "/session/run_test", goal, _as_progress(on_progress))
-
-    def task(self, on_feedback: Callable[[Any], None] | None = None, **goal: Any) -> Any:
-        """Run the trials of a task; `goal` are fields of ``RunTask``. Returns its result.
-
-        Parameters
-        ----------
-        on_feedback : callable, optional
-            Gets every feedback message of ``RunTask``.
-        """
-        from emghand_interfaces.action import RunTask
-
-        return self._activity(RunTask, "/session/run_task", goal, on_feedback)
+        return self.act(RunTest, "/session/run_test", goal, _trials(on_progress))
 
     def arm(self, on: bool = True) -> list[str]:
         """Arm the hand bridge, or disarm every one; returns what they answer.
@@ -262,7 +249,14 @@ class GraphClient:
             raise UserError("; ".join(refusals))
         return answers
 
-    def _call(self, service: str, kind: type, request: Any) -> str:
+    def ask(self, kind: type, service: str, request: Any) -> Any:
+        """Answer of a service whose answers say ``success`` and ``message``.
+
+        Raises
+        ------
+        UserError
+            When there is no such service, it does not answer, or it refuses, with its reason.
+        """
         client = self._node.create_client(kind, service)
         try:
             self.wait_for(client.service_is_ready, service)
@@ -271,20 +265,41 @@ class GraphClient:
             self._node.destroy_client(client)
         if not answer.success:
             raise UserError(f"{service}: {answer.message}")
-        return f"{service}: {answer.message}"
+        return answer
+
+    def _call(self, service: str, kind: type, request: Any) -> str:
+        return f"{service}: {self.ask(kind, service, request).message}"
 
     def _result(self, future: Any, what: str) -> Any:
         # A message that is lost when two processes meet comes again after 3 s.
         self.wait_for(future.done, f"an answer of {what}", 4 * self.timeout)
         return future.result()
 
-    def _activity(
+    def act(
         self,
         kind: type,
         name: str,
         goal: dict[str, Any],
-        on_feedback: Callable[[Any], None] | None,
+        on_feedback: Callable[[Any], None] | None = None,
     ) -> Any:
+        """Result of an action. Ctrl-C cancels it and waits for what it then answers.
+
+        Parameters
+        ----------
+        kind : type
+            Action of the message package.
+        name : str
+            Of the action.
+        goal : dict
+            Fields of the goal.
+        on_feedback : callable, optional
+            Gets every feedback message.
+
+        Raises
+        ------
+        UserError
+            When there is no such action, or its node has gone.
+        """
         from rclpy.action import ActionClient
 
         client: Any = ActionClient(self._node, kind, name)
@@ -327,9 +342,7 @@ class GraphClient:
         return future.result().result
 
 
-def _as_progress(
-    on_progress: Callable[[Progress], None] | None,
-) -> Callable[[Any], None] | None:
+def _trials(on_progress: Callable[[Progress], None] | None) -> Callable[[Any], None] | None:
     if on_progress is None:
         return None
     return lambda f: on_progress(Progress(f.trial, f.n_trials, f.movement, f.period, f.remaining))

@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         transient=True,
     )
     with GraphClient() as graph, contextlib.ExitStack() as shown:
+        from emghand_interfaces.action import RunTask
+
         row = bar.add_task(task.name, total=None)
 
         def show(f: Any) -> None:
@@ -90,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             what = f"{f.epoch} {f.elapsed:.1f} s, distance {f.distance:.2f}, {f.completed} done"
             bar.update(row, description=what, completed=f.trial, total=f.n_trials)
 
-        result = graph.task(show, **goal)
+        result = graph.act(RunTask, "/session/run_task", goal, show)
     _print(result, args.json)
     if graph.interrupted:
         return 130
