@@ -7,6 +7,7 @@ rest of the graph hears and the recorder records; the undisturbed topics are rec
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 
@@ -163,13 +164,11 @@ class PerturbationNode(EmghandNode):
         if not self.active:
             return
         self._counts["frames"] += 1
-        if self._labels and self._emg is not None:
-            try:
+        if self._labels and self._emg is not None and frame.n_channels == self._emg.n_channels:
+            # What makes no sense passes as it is: feature_node refuses it with the reason.
+            with contextlib.suppress(MessageError):
                 samples = self._emg.push(emg_from_ros(frame))
                 frame.data = to_field(samples, np.float32)
-            except (MessageError, IndexError) as error:
-                # feature_node refuses such a frame with the reason.
-                self._problem = f"/emg/clean: {error}"
         self._frames.publish(frame)
 
     def _on_estimate(self, message: JointState) -> None:
@@ -179,6 +178,7 @@ class PerturbationNode(EmghandNode):
         if tuple(message.name) != self._dofs:
             self._dofs = tuple(message.name)
             self._prepare_estimate()
+            self._tell()
             if self._estimate is not None:
                 self._estimate.activate(self._labels)
         x = np.array(message.position, np.float64)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from action_msgs.msg import GoalStatus
 from emghand_interfaces.action import RunTask
 from emghand_interfaces.msg import (
@@ -27,12 +28,13 @@ from emghand.evaluate.online import NUMBERS
 from emghand.evaluate.online_bag import read_trials
 from emghand.storage.bags import BagReader
 from emghand.storage.sessions import Session
-from emghand.tasks import load_task
+from emghand.tasks import load_task, task_from_mapping
 from emghand_ros import qos
 from emghand_ros.conversions import dofs_to_ros, emg_from_ros, emg_to_ros, time_to_ns
 from emghand_ros.node import EmghandNode
-from emghand_ros.task_messages import spec_from_ros
+from emghand_ros.task_messages import perturbations_to_text, spec_from_ros, spec_to_ros
 from emghand_ros.testing import Graph, wait_until
+from session_node import perturbation_node
 from session_node.node import SessionNode
 from session_node.perturbation_node import PerturbationNode
 
@@ -253,6 +255,29 @@ def test_the_graph_for_tasks_leads_emg_and_estimates_through_the_perturbation_no
     assert "decoder/out_x_hat:=perturbed/out_x_hat" in lines["mujoco_bridge"]
     assert "out_x_hat:=" not in lines["decoder_node"] and "emg/raw" not in lines["feature_node"]
     assert "perturbation_node" in lines
+
+
+def test_a_perturbation_ends_by_itself_when_its_trial_has_no_result(monkeypatch):
+    monkeypatch.setattr(perturbation_node, "GRACE_S", 0.1)
+    with Graph() as graph:
+        node = graph.add(EmghandNode("bench"))
+        perturber = graph.add(PerturbationNode())
+        graph.call(perturber.start)
+        states = []
+        node.create_subscription(
+            String, "/perturbation/state", lambda m: states.append(json.loads(m.data)), qos.EVENT
+        )
+        specs = node.create_publisher(TrialSpec, "/session/spec", qos.EVENT)
+        texts = node.create_publisher(String, "/session/perturbations", qos.LATCHED)
+        task = task_from_mapping(yaml.safe_load(TASK) | {"time_limit": 0.3}).activate(["pull"])
+        texts.publish(String(data=perturbations_to_text(task.perturbations)))
+        wait_until(lambda: states and states[-1]["known"] == ["dead", "pull"], "the definitions")
+        wait_until(lambda: specs.get_subscription_count() == 1, "the perturbation node")
+        specs.publish(spec_to_ros(task.trial(0, 1), "s", 10**18))
+        wait_until(lambda: ["pull"] in [s["active"] for s in states], "the perturbation")
+        wait_until(lambda: states[-1]["active"] == [], "its end")
+        texts.publish(String(data="[{"))
+        wait_until(lambda: "definitions of perturbations" in states[-1]["problem"], "a reason")
 
 
 def test_perturbations_are_in_force_in_their_trials_and_only_there(bench):

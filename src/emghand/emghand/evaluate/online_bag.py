@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from emghand.errors import UserError
-from emghand.evaluate.online import Measures, measures
+from emghand.evaluate.online import Measures, measures, measures_of
 from emghand.settings import SettingsError, from_mapping
 from emghand.storage.bags import BagReader
 from emghand.storage.bags.messages import RawMessage
 from emghand.tasks.losses import LossWeights
 from emghand.tasks.spec import Floats, TrialSpec
+from emghand.tasks.trial import TrialRun
 
 SPEC_TOPIC, RESULT_TOPIC, HAND_TOPIC = "/session/spec", "/session/trial", "/hand/state"
 MAX_TICKS = 10_000_000
@@ -50,6 +51,13 @@ class BagTrial:
     x: Floats
     measures: Measures
     recorded: Mapping[str, Any] | None
+
+
+def trial_of(run: TrialRun, weights: LossWeights | None = None) -> BagTrial:
+    """A trial that was run here, in simulation, as if it came from a bag: to draw it."""
+    x = np.array(run.positions).reshape(-1, len(run.spec.dofs))
+    found = measures_of(run, weights)
+    return BagTrial(run.spec, run.start_ns or 0, np.array(run.times), x, found, None)
 
 
 def read_trials(path: str | Path, hand_topic: str = HAND_TOPIC) -> list[BagTrial]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple, TypeVar
 
@@ -43,6 +43,8 @@ class Task:
     """
 
     kind: ClassVar[str] = ""
+    instead: ClassVar[Mapping[str, str]] = {}
+    """Settings that mean nothing for this kind, and which one does."""
 
     name: str = setting("task", "Name of the task")
     dofs: tuple[str, ...] = setting(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ class Hold(Task):
     """Take up a posture (not scored), then keep it to the end of the trial."""
 
     kind: ClassVar[str] = "hold"
+    instead: ClassVar[Mapping[str, str]] = {"dwell": "time_limit"}
 
     time_limit: float = setting(
         5.0, "Time to keep the posture: length of the trial", unit="s", low=0.1, high=600.0

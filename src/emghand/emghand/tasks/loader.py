@@ -71,6 +71,9 @@ def task_from_mapping(document: Any, name: str = "task") -> Task:
     bad = [key for key in values if not isinstance(key, str)]
     if bad:
         raise UserError(f"{bad[0]!r}: names of settings are words")
+    for key, other in TASKS[kind].instead.items():
+        if key in values:
+            raise UserError(f"{key}: means nothing in a task of kind {kind}, set {other}")
     values.setdefault("name", name)
     if "losses" in values:
         if not isinstance(values["losses"], Mapping):

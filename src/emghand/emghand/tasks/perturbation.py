@@ -183,7 +183,7 @@ class EmgPerturber:
                 raise UserError(
                     f"perturbation {p.label}: there are {n_channels} channels, counted from 0"
                 )
-        self._n = n_channels
+        self.n_channels = n_channels
         self._rate = rate
         self._active: list[tuple[Perturbation, np.random.Generator]] = []
         self._since = 0
@@ -216,7 +216,7 @@ class EmgPerturber:
         return result
 
     def _apply(self, p: Perturbation, rng: np.random.Generator, x: Floats) -> Floats:
-        columns = list(p.channels) or list(range(self._n))
+        columns = list(p.channels) or list(range(self.n_channels))
         if p.kind == "dead":
             x[:, columns] = 0.0
         elif p.kind == "swap":
@@ -237,11 +237,13 @@ class EmgPerturber:
 
     def _shifted(self, x: Floats, shift: Floats) -> Floats:
         """Electrodes moved around the arm: each one reads between those that were there."""
-        places = np.arange(self._n) + shift
+        places = np.arange(self.n_channels) + shift
         below = np.floor(places).astype(np.intp)
         between = places - below
         rows = np.arange(len(x))[:, None]
-        return (1 - between) * x[rows, below % self._n] + between * x[rows, (below + 1) % self._n]
+        return (1 - between) * x[rows, below % self.n_channels] + between * x[
+            rows, (below + 1) % self.n_channels
+        ]
 
 
 class EstimatePerturber:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -44,6 +44,7 @@ class Fitts(Task):
     """
 
     kind: ClassVar[str] = "fitts"
+    instead: ClassVar[Mapping[str, str]] = {"radius": "radii"}
 
     distances: tuple[float, ...] = setting((0.5, 0.8), "Distances from rest", low=0.05, high=2.0)
     radii: tuple[float, ...] = setting((0.1, 0.2), "Radii of the targets", low=0.01, high=1.0)

@@ -131,6 +131,12 @@ def test_a_one_sided_dof_has_no_target_below_rest():
         ({"perturbations": [{"label": "a", "kind": "curl", "dofs": ["x", "y"]}]}, "x is none"),
         ({"perturbations": [{"label": "a", "kind": "swap", "channels": [1]}]}, "two channels"),
         ({"eval_grid": 100}, "has 80000 trials"),
+        ({"kind": "fitts", "radius": 0.2}, "means nothing in a task of kind fitts, set radii"),
+        ({"kind": "hold", "dwell": 0.0}, "set time_limit"),
+        ({"kind": "tac", "complexity": [3]}, "only 2 DOFs are active"),
+        ({"kind": "delayed_reach", "time_limit": 3.0}, "leave no time to move"),
+        ({"kind": "delayed_reach", "epoch_ranges": [1, 2]}, "expected 6 numbers"),
+        ({"kind": "delayed_reach", "step_rate": 60.0}, "whole steps"),
     ],
 )
 def test_a_mistake_in_a_task_is_named(change, reason):
