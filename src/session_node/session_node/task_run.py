@@ -105,6 +105,8 @@ class TaskRun(Activity):
         completed = not lost and not self.stop.is_set()
         done = f"{n} trials" if completed else f"ended after {n} of {total} trials"
         done += f", {self._completed} completed"
+        if missed := sum(t.start_ns == t.end_ns for t in self.trials):
+            done += f", in {missed} the start was not taken up"
         self.message = "; ".join(filter(None, (done, lost, problem)))
         status = COMPLETE if completed else FAILED if lost else CANCELLED
         if self.bag.is_lost and not self.abandoned:

@@ -222,6 +222,7 @@ def test_a_start_that_is_never_taken_up_is_no_scored_trial(bench):
     bench.hand.x = np.array([0.9, 0.9])
     answer = result(bench, send(bench, trials=2))
     assert answer.result.success and answer.result.completed == 0
+    assert "in 2 the start was not taken up" in answer.result.message
     measures = json.loads(answer.result.measures)
     assert (measures["trials"], measures["cancelled"]) == (0, 2)
     assert bench.heard["spec"] == []

@@ -91,6 +91,8 @@ def read_trials(path: str | Path, hand_topic: str = HAND_TOPIC) -> list[BagTrial
                 rows.append((tuple(state.name), np.array(state.position, np.float64)))
                 if len(rows) > MAX_TICKS:
                     raise UserError(f"bag {path}: more than {MAX_TICKS} positions of the hand")
+    if not specs and any(r["id"] for r in results):
+        raise UserError(f"bag {path}: in none of its trials was the start posture taken up")
     if not specs:
         raise UserError(f"bag {path}: holds no trial of a task ({SPEC_TOPIC})")
     if not rows:

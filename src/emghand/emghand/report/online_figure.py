@@ -11,7 +11,7 @@ import numpy as np
 from emghand.errors import UserError
 from emghand.evaluate.online_bag import BagTrial
 from emghand.report import style
-from emghand.tasks.trial import COMPLETED
+from emghand.tasks.trial import COMPLETED, TIMEOUT, VIOLATION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,11 +48,13 @@ def online_figure(trials: Sequence[BagTrial], title: str = "") -> Figure:
 
 
 def _difficulty(axis: Any, trials: Sequence[BagTrial]) -> None:
-    done = [t.measures for t in trials if math.isfinite(t.measures.completion_time)]
+    done = [t.measures for t in trials if t.measures.outcome == COMPLETED]
+    done = [m for m in done if math.isfinite(m.completion_time)]
     late = [
         (t.measures.index_of_difficulty, t.spec.time_limit - t.spec.go)
         for t in trials
-        if t.measures.outcome != COMPLETED and math.isfinite(t.measures.index_of_difficulty)
+        if t.measures.outcome in (TIMEOUT, VIOLATION)
+        and math.isfinite(t.measures.index_of_difficulty)
     ]
     look, other = style.look(0), style.look(1)
     axis.plot(
@@ -94,12 +96,17 @@ def _histogram(axis: Any, values: Sequence[float], name: str) -> None:
     known = [v for v in values if math.isfinite(v)]
     axis.hist(known, bins=np.linspace(0, 1, 21).tolist(), color=style.look(0).color)
     axis.set_xlabel(name)
-    axis.set_ylabel("trials")
+    _count(axis)
 
 
 def _overshoots(axis: Any, trials: Sequence[BagTrial]) -> None:
     counts = np.bincount([t.measures.overshoots for t in trials])
     axis.bar(np.arange(len(counts)), counts, color=style.look(0).color)
     axis.set_xlabel("overshoots")
-    axis.set_ylabel("trials")
+    _count(axis)
     axis.set_xticks(np.arange(len(counts)))
+
+
+def _count(axis: Any) -> None:
+    axis.set_ylabel("trials")
+    axis.yaxis.get_major_locator().set_params(integer=True)
