@@ -1,0 +1,207 @@
+"""Trials of tasks from a bag alone: what was asked, what the hand did, what came of it."""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emghand.errors import UserError
+from emghand.evaluate.online import Measures, measures, measures_of
+from emghand.settings import SettingsError, from_mapping
+from emghand.storage.bags import BagReader
+from emghand.storage.bags.messages import RawMessage
+from emghand.tasks.losses import LossWeights
+from emghand.tasks.spec import Floats, TrialSpec
+from emghand.tasks.trial import TrialRun
+
+SPEC_TOPIC, RESULT_TOPIC, HAND_TOPIC = "/session/spec", "/session/trial", "/hand/state"
+MAX_TICKS = 10_000_000
+LATE_S = 0.5
+"""A trial without a result is read this much beyond its time limit."""
+
+
+@dataclass(frozen=True)
+class BagTrial:
+    """One trial of a bag.
+
+    Parameters
+    ----------
+    spec : TrialSpec
+    start_ns : int
+        Stamp of its first tick.
+    times : ndarray, shape (n,)
+        Of its ticks, since then [s].
+    x : ndarray, shape (n, n_dofs)
+        Positions of the hand.
+    measures : Measures
+        Computed here.
+    recorded : mapping of str to Any, optional
+        Fields of the recorded `TrialResult`; None: the recording ends before.
+    """
+
+    spec: TrialSpec
+    start_ns: int
+    times: Floats
+    x: Floats
+    measures: Measures
+    recorded: Mapping[str, Any] | None
+
+
+def trial_of(run: TrialRun, weights: LossWeights | None = None) -> BagTrial:
+    """A trial that was run here, in simulation, as if it came from a bag: to draw it."""
+    x = np.array(run.positions).reshape(-1, len(run.spec.dofs))
+    found = measures_of(run, weights)
+    return BagTrial(run.spec, run.start_ns or 0, np.array(run.times), x, found, None)
+
+
+def read_trials(path: str | Path, hand_topic: str = HAND_TOPIC) -> list[BagTrial]:
+    """Trials of the tasks in a bag, in order, with their measures.
+
+    Only ``/session/spec``, ``/session/trial`` and the positions of the hand are read. Measures are
+    computed from the positions by what computed them live; a trial that was cancelled, or whose
+    recording was cut short, is cancelled.
+
+    Raises
+    ------
+    UserError
+        When the bag cannot be read, has no trials of a task, or no positions of the hand.
+    """
+    specs: list[tuple[int, TrialSpec]] = []
+    results: list[Mapping[str, Any]] = []
+    stamps: list[int] = []
+    rows: list[tuple[tuple[str, ...], Floats]] = []
+    with BagReader(path) as reader:
+        for message in reader.messages([SPEC_TOPIC, RESULT_TOPIC, hand_topic]):
+            if message.topic == SPEC_TOPIC:
+                specs.append(_spec(reader, message))
+            elif message.topic == RESULT_TOPIC:
+                results.append(_result(reader.decode(message)))
+            else:
+                state: Any = reader.decode(message)
+                stamp = _ns(state.header.stamp)
+                if stamps and stamp <= stamps[-1]:
+                    continue  # as live: time does not go back
+                stamps.append(stamp)
+                rows.append((tuple(state.name), np.array(state.position, np.float64)))
+                if len(rows) > MAX_TICKS:
+                    raise UserError(f"bag {path}: more than {MAX_TICKS} positions of the hand")
+    if not specs and any(r["id"] for r in results):
+        raise UserError(f"bag {path}: in none of its trials was the start posture taken up")
+    if not specs:
+        raise UserError(f"bag {path}: holds no trial of a task ({SPEC_TOPIC})")
+    if not rows:
+        raise UserError(f"bag {path}: holds no positions of the hand on {hand_topic}")
+    ends = [start for start, _ in specs[1:]] + [2**63 - 1]
+    return [
+        _trial(path, spec, start, end, stamps, rows, _matching(results, spec, start))
+        for (start, spec), end in zip(specs, ends, strict=True)
+    ]
+
+
+def _ns(stamp: Any) -> int:
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def _spec(reader: BagReader, message: RawMessage) -> tuple[int, TrialSpec]:
+    m: Any = reader.decode(message)
+    spec = TrialSpec(
+        task=m.task,
+        kind=m.kind,
+        trial=int(m.trial),
+        seed=int(m.seed),
+        dofs=tuple(m.dofs),
+        start=tuple(float(v) for v in m.start),
+        goal=tuple(float(v) for v in m.goal),
+        active=tuple(bool(v) for v in m.active),
+        radius=float(m.radius),
+        dwell=float(m.dwell),
+        epochs=tuple(m.epochs),
+        bounds=tuple(float(v) for v in m.bounds),
+        perturbations=tuple(m.perturbations),
+        validation=bool(m.validation),
+        id=m.id,
+    )
+    return _ns(m.header.stamp), spec
+
+
+def _result(m: Any) -> Mapping[str, Any]:
+    try:
+        details = json.loads(m.details) if m.details else {}
+    except ValueError:
+        details = {}
+    return {
+        "end_ns": _ns(m.header.stamp),
+        "start_ns": _ns(m.start),
+        "trial": int(m.trial),
+        "id": m.id,
+        "outcome": m.outcome,
+        "completion_time": float(m.completion_time),
+        "reaction_time": float(m.reaction_time),
+        "path_efficiency": float(m.path_efficiency),
+        "overshoots": int(m.overshoots),
+        "stopping_distance": float(m.stopping_distance),
+        "longest_hold": float(m.longest_hold),
+        "hold_violations": int(m.hold_violations),
+        "index_of_difficulty": float(m.index_of_difficulty),
+        "throughput": float(m.throughput),
+        "details": details if isinstance(details, dict) else {},
+    }
+
+
+def _matching(
+    results: Sequence[Mapping[str, Any]], spec: TrialSpec, start_ns: int
+) -> Mapping[str, Any] | None:
+    for result in results:
+        same = result["id"] == spec.id and result["trial"] == spec.trial
+        if same and result["start_ns"] == start_ns:
+            return result
+    return None
+
+
+def _trial(
+    path: str | Path,
+    spec: TrialSpec,
+    start_ns: int,
+    next_ns: int,
+    stamps: Sequence[int],
+    rows: Sequence[tuple[tuple[str, ...], Floats]],
+    recorded: Mapping[str, Any] | None,
+) -> BagTrial:
+    end_ns = min(next_ns - 1, start_ns + round((spec.time_limit + LATE_S) * 1e9))
+    if recorded is not None:
+        end_ns = recorded["end_ns"]
+    first, after = bisect.bisect_left(stamps, start_ns), bisect.bisect_right(stamps, end_ns)
+    kept, positions = [], []
+    for stamp, (names, position) in zip(stamps[first:after], rows[first:after], strict=True):
+        if len(names) != len(position) or not np.isfinite(position).all():
+            continue
+        if not set(spec.dofs) <= set(names):
+            missing = sorted(set(spec.dofs) - set(names))
+            raise UserError(f"bag {path}: the hand does not report {', '.join(missing)}")
+        kept.append(stamp)
+        positions.append(position[[names.index(d) for d in spec.dofs]])
+    x = np.array(positions).reshape(-1, len(spec.dofs))
+    found = measures(spec, x, stamps_ns=kept, weights=_weights(recorded))
+    times = np.array([(stamp - start_ns) * 1e-9 for stamp in kept], np.float64)
+    return BagTrial(spec, start_ns, times, x, found, recorded)
+
+
+def _weights(recorded: Mapping[str, Any] | None) -> LossWeights | None:
+    """Those that the trial was scored with; its spec does not carry them."""
+    losses = (recorded or {}).get("details", {}).get("losses")
+    given = losses.get("weights") if isinstance(losses, dict) else None
+    if not isinstance(given, dict):
+        return None
+    try:
+        return from_mapping(LossWeights, {name: 0.0 for name in _NAMES} | given)
+    except SettingsError:
+        return None
+
+
+_NAMES = tuple(LossWeights.__dataclass_fields__)

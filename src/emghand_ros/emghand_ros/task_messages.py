@@ -1,0 +1,117 @@
+"""Translation between the messages of trials and `emghand.tasks`, as pure functions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from emghand_interfaces.msg import TrialResult, TrialSpec
+
+from emghand import tasks
+from emghand.errors import UserError
+from emghand.evaluate.online import NUMBERS, Measures
+from emghand.tasks.perturbation import Perturbation, parse_perturbations
+from emghand_ros.conversions import MessageError, ns_to_time, to_field
+
+MAX_TEXT = 1 << 16
+
+
+def spec_to_ros(spec: tasks.TrialSpec, session: str, stamp_ns: int) -> TrialSpec:
+    """What a trial asks for, as a message; `stamp_ns`: its first tick."""
+    message = TrialSpec(
+        session=session,
+        task=spec.task,
+        kind=spec.kind,
+        trial=spec.trial,
+        id=spec.id,
+        seed=spec.seed,
+        dofs=list(spec.dofs),
+        start=to_field(np.array(spec.start)),
+        goal=to_field(np.array(spec.goal)),
+        active=list(spec.active),
+        radius=spec.radius,
+        dwell=spec.dwell,
+        time_limit=spec.time_limit,
+        epochs=list(spec.epochs),
+        bounds=to_field(np.array(spec.bounds)),
+        perturbations=list(spec.perturbations),
+        validation=spec.validation,
+    )
+    message.header.stamp = ns_to_time(stamp_ns)
+    return message
+
+
+def spec_from_ros(message: TrialSpec) -> tasks.TrialSpec:
+    """What a trial asks for.
+
+    Raises
+    ------
+    MessageError
+        When it makes no sense.
+    """
+    try:
+        return tasks.TrialSpec(
+            task=message.task,
+            kind=message.kind,
+            trial=message.trial,
+            seed=message.seed,
+            dofs=tuple(message.dofs),
+            start=tuple(message.start),
+            goal=tuple(message.goal),
+            active=tuple(bool(a) for a in message.active),
+            radius=message.radius,
+            dwell=message.dwell,
+            epochs=tuple(message.epochs),
+            bounds=tuple(message.bounds),
+            perturbations=tuple(message.perturbations),
+            validation=message.validation,
+            id=message.id,
+        )
+    except UserError as error:
+        raise MessageError(str(error)) from error
+
+
+def result_to_ros(
+    spec: tasks.TrialSpec, found: Measures, session: str, start_ns: int, end_ns: int
+) -> TrialResult:
+    """What came of a trial of a task; stamps of its first and last tick."""
+    numbers: dict[str, Any] = {name: getattr(found, name) for name in NUMBERS}
+    message = TrialResult(
+        session=session,
+        activity="task",
+        trial=spec.trial,
+        start=ns_to_time(start_ns),
+        end=ns_to_time(end_ns),
+        dofs=list(spec.dofs),
+        task=spec.task,
+        id=spec.id,
+        outcome=found.outcome,
+        details=json.dumps(dict(found.details), allow_nan=False),
+        **numbers,
+    )
+    message.header.stamp = message.end
+    return message
+
+
+def perturbations_to_text(perturbations: Sequence[Perturbation]) -> str:
+    """Definitions of perturbations as JSON."""
+    return json.dumps([dataclasses.asdict(p) for p in perturbations])
+
+
+def perturbations_from_text(text: str) -> tuple[Perturbation, ...]:
+    """Definitions of perturbations from JSON.
+
+    Raises
+    ------
+    MessageError
+        When it is malformed.
+    """
+    if len(text) > MAX_TEXT:
+        raise MessageError("definitions of perturbations: too long")
+    try:
+        return parse_perturbations(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise MessageError(f"definitions of perturbations: {error}") from error

@@ -1,0 +1,358 @@
+"""Trials of a task, live: the person reaches targets with the hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import queue
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from emghand_interfaces.msg import HandStatus, TrialSpec
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+
+from emghand import tasks
+from emghand.errors import UserError
+from emghand.evaluate.online import NUMBERS, Measures, measures_of, summary
+from emghand.storage.recording import PeriodKind
+from emghand.tasks.perturbation import ALL
+from emghand.tasks.spec import ACQUIRE, STILL_EPOCHS, Floats, set_digest
+from emghand.tasks.trial import COMPLETED, Progress, TrialRun
+from emghand_ros import qos
+from emghand_ros.conversions import MessageError, time_to_ns
+from emghand_ros.task_messages import perturbations_to_text, result_to_ros, spec_to_ros
+from session_node.activity import CANCELLED, COMPLETE, FAILED, Activity
+from session_node.session_files import SessionBag, open_session
+
+HAND_S = 2.0
+"""A hand that says nothing for so long is gone."""
+POLL_S = 0.1
+FEEDBACK_EVERY = 6
+NOMINAL_HZ = 60.0
+MAX_BACKLOG = 1000
+MAX_TRIALS = 100_000
+NO_HAND = "/hand/state is silent: start a hand bridge"
+NO_PERTURBER = (
+    "nothing perturbs here: start the graph with perturbation_node in it (emghand up task)"
+)
+
+
+@dataclass(frozen=True)
+class TaskTrial:
+    """A trial that was begun: what it asked for, stamps of its first and last tick, measures."""
+
+    spec: tasks.TrialSpec
+    start_ns: int
+    end_ns: int
+    measures: Measures
+
+
+class TaskRun(Activity):
+    """Runs the trials of a task on the ticks of ``/hand/state`` and records them into a session.
+
+    The goal is that of ``RunTask``. Each trial is announced on ``session/spec`` with the stamp of
+    its first tick, the posture to be in is on ``task/x_d``, and the result with its measures on
+    ``session/trial``. Every trial that was announced gets a result, however the run ends.
+    """
+
+    def prepare(self) -> None:
+        """Read the task, make its trials, open the session, wait for the hand."""
+        goal = self.goal
+        self.task, self.specs = _trials_of(goal)
+        if goal.first >= len(self.specs):
+            raise UserError(f"first: there are {len(self.specs)} trials, counted from 0")
+        self.session = open_session(goal.session, goal.subject)
+        recorder = self.room.recorder if goal.record else None
+        self.bag = SessionBag(self.session, goal.label or self.name, recorder)
+        self.trials: list[TaskTrial] = []
+        self._ticks_heard: queue.SimpleQueue[tuple[int, Floats]] = queue.SimpleQueue()
+        self._hand_problem = ""
+        self._hand: HandStatus | None = None
+        self._faults: list[str] = []
+        self._perturber: dict[str, Any] = {}
+        self._count = 0
+        self._last_ns = -1
+        room = self.room
+        self._spec_topic = room.publisher(TrialSpec, "session/spec", qos.EVENT)
+        room.listen(HandStatus, "hand/status", self._on_status, qos.LATCHED)
+        room.listen(JointState, "hand/state", self._on_hand, qos.TICK)
+        self._prepare_perturbations()
+        room.wait_for(
+            lambda: self._hand_problem or not self._ticks_heard.empty(),
+            self.stop,
+            room.settings.decoder_wait,
+            "the hand",
+            NO_HAND,
+        )
+        if problem := self._problem():
+            raise UserError(problem)
+
+    def run(self) -> None:
+        """Record and run trial after trial; write the table."""
+        self.bag.start()
+        problem = lost = ""
+        try:
+            if not (self.goal.record and self.stop.wait(self.room.settings.lead)):
+                lost = self._run_trials()
+        finally:
+            self.room.state()
+            problem = self.bag.finish(self.abandoned)
+        n, total = len(self.trials), len(self.specs) - self.goal.first
+        completed = not lost and not self.stop.is_set()
+        done = f"{n} trials" if completed else f"ended after {n} of {total} trials"
+        done += f", {self._completed} completed"
+        if missed := sum(t.start_ns == t.end_ns for t in self.trials):
+            done += f", in {missed} the start was not taken up"
+        self.message = "; ".join(filter(None, (done, lost, problem)))
+        status = COMPLETE if completed else FAILED if lost else CANCELLED
+        if self.bag.is_lost and not self.abandoned:
+            status = FAILED
+        self.bag.write_table(f"{self.bag.path.name}_trials", self._table(status))
+        self.status = status
+
+    def result(self) -> dict[str, Any]:
+        """Session, bag, trials, measures and report, as far as they came to be."""
+        if not hasattr(self, "bag"):
+            return {}
+        return {
+            "session": str(self.session.path),
+            "bag": self.bag.uri,
+            "trials": len(self.trials),
+            "completed": self._completed,
+            "measures": json.dumps(self._summary(), allow_nan=False),
+            "report": self.bag.report,
+        }
+
+    @property
+    def _completed(self) -> int:
+        return sum(t.measures.outcome == COMPLETED for t in self.trials)
+
+    def _summary(self) -> dict[str, Any]:
+        return summary([t.measures for t in self.trials]).to_plain()
+
+    def _prepare_perturbations(self) -> None:
+        labels = {label for spec in self.specs for label in spec.perturbations}
+        if not labels:
+            return
+        room = self.room
+        definitions = room.publisher(String, "session/perturbations", qos.LATCHED)
+        definitions.publish(String(data=perturbations_to_text(self.task.perturbations)))
+        known = {p.label for p in self.task.perturbations}
+        room.listen(String, "perturbation/state", self._on_perturber, qos.LATCHED)
+        room.wait_for(
+            lambda: set(self._perturber.get("known", ())) == known or self._perturber_problem(),
+            self.stop,
+            room.settings.decoder_wait,
+            "the perturbation node",
+            NO_PERTURBER,
+        )
+        if problem := self._perturber_problem():
+            raise UserError(problem)
+        # The first spec must not be lost on its way to it.
+        heard = self._spec_topic.get_subscription_count
+        wait = room.settings.decoder_wait
+        room.wait_for(heard, self.stop, wait, "the perturbation node", NO_PERTURBER)
+
+    # What is heard, in the executor's thread.
+
+    def _on_hand(self, message: JointState) -> None:
+        stamp_ns = time_to_ns(message.header.stamp)
+        names = list(message.name)
+        try:
+            x = _positions(message, names, self.specs[0].dofs)
+        except MessageError as error:
+            self._hand_problem = str(error)
+            return
+        if x is None or stamp_ns <= self._last_ns or self._ticks_heard.qsize() > MAX_BACKLOG:
+            return
+        self._last_ns = stamp_ns
+        self._ticks_heard.put((stamp_ns, x))
+
+    def _on_status(self, message: HandStatus) -> None:
+        self._hand = message
+        if message.state == HandStatus.FAULT:
+            # It passes by itself: the trial goes on, and its result tells.
+            self._faults.append(message.fault)
+
+    def _on_perturber(self, message: String) -> None:
+        self._perturber = json.loads(message.data)
+
+    def _perturber_problem(self) -> str:
+        return str(self._perturber.get("problem", ""))
+
+    def _problem(self) -> str:
+        """Why trials make no sense any more; empty: they do."""
+        if self._hand_problem:
+            return self._hand_problem
+        if self._hand is not None and self._hand.state in (HandStatus.DISARMED, HandStatus.ESTOP):
+            return f"the hand does not follow: {self._hand.reason or 'it is not armed'}"
+        return self._perturber_problem() or self.bag.problem()
+
+    # The trials.
+
+    def _run_trials(self) -> str:
+        """Why it had to end before its time; empty: it did not."""
+        try:
+            for spec in self.specs[self.goal.first :]:
+                if not self._run_trial(spec) or not self._pause(spec):
+                    break
+        except UserError as error:
+            return str(error)
+        if self.goal.record and not self.stop.is_set():
+            self.stop.wait(self.room.settings.tail)
+        return ""
+
+    def _ticks(self) -> Iterator[tuple[int, Floats]]:
+        """Ticks of the hand from now on, until the run is to be stopped."""
+        while not self._ticks_heard.empty():
+            self._ticks_heard.get()
+        silent = 0.0
+        while not self.stop.is_set():
+            if problem := self._problem():
+                raise UserError(problem)
+            try:
+                tick = self._ticks_heard.get(timeout=POLL_S)
+            except queue.Empty:
+                silent += POLL_S
+                if silent >= HAND_S:
+                    raise UserError(NO_HAND) from None
+                continue
+            silent = 0.0
+            yield tick
+
+    def _run_trial(self, spec: tasks.TrialSpec) -> bool:
+        """Whether the trial came to its end."""
+        run = TrialRun(spec, NOMINAL_HZ, self.task.acquisition)
+        self._faults.clear()
+        epoch = ""
+        stamp_ns = self.room.now_ns()
+        try:
+            for stamp_ns, x in self._ticks():
+                progress = run.step(x, stamp_ns)
+                if progress.started:
+                    name = self.session.path.name
+                    self._spec_topic.publish(spec_to_ros(spec, name, stamp_ns))
+                self.room.show(spec.dofs, progress.goal, stamp_ns)
+                self._tell(spec, progress, stamp_ns, changed=progress.epoch != epoch)
+                epoch = progress.epoch
+                if progress.done:
+                    break
+        finally:
+            run.cancel()
+            if run.acquired or not self.stop.is_set():
+                self._finish(run, stamp_ns)
+        return not self.stop.is_set()
+
+    def _finish(self, run: TrialRun, end_ns: int) -> None:
+        found = measures_of(run, self.task.losses)
+        if faults := sorted(set(self._faults)):
+            details = {**found.details, "hand_faults": faults}
+            found = dataclasses.replace(found, details=details)
+        start_ns = end_ns if run.start_ns is None else run.start_ns
+        self.trials.append(TaskTrial(run.spec, start_ns, end_ns, found))
+        name = self.session.path.name
+        self.room.trial(result_to_ros(run.spec, found, name, start_ns, end_ns))
+
+    def _pause(self, spec: tasks.TrialSpec) -> bool:
+        """Rest before the next trial; False when the run is to be stopped."""
+        if spec is self.specs[-1]:
+            return True
+        rest, until_ns = np.zeros(len(spec.dofs)), None
+        for stamp_ns, _ in self._ticks():
+            self.room.show(spec.dofs, rest, stamp_ns)
+            if until_ns is None:
+                self._state(spec, PeriodKind.REST, stamp_ns)
+                until_ns = stamp_ns + round(self.task.pause * 1e9)
+            if stamp_ns >= until_ns:
+                return True
+        return False
+
+    def _tell(
+        self, spec: tasks.TrialSpec, progress: Progress, stamp_ns: int, *, changed: bool
+    ) -> None:
+        if changed:
+            still = progress.epoch == ACQUIRE or progress.epoch in STILL_EPOCHS
+            held = PeriodKind.HOLD if spec.kind == "hold" else PeriodKind.MOVE
+            self._state(spec, PeriodKind.PROMPT if still else held, stamp_ns)
+        self._count += 1
+        if changed or self._count % FEEDBACK_EVERY == 0:
+            self.room.feedback(
+                trial=spec.trial,
+                n_trials=len(self.specs),
+                epoch=progress.epoch,
+                elapsed=progress.elapsed,
+                distance=progress.distance,
+                completed=self._completed,
+            )
+
+    def _state(self, spec: tasks.TrialSpec, period: PeriodKind, stamp_ns: int) -> None:
+        self.room.state(
+            stamp_ns,
+            session=self.session.path.name,
+            activity=self.name,
+            period=int(period),
+            movement=spec.task,
+            trial=spec.trial,
+            n_trials=len(self.specs),
+        )
+
+    def _table(self, status: str) -> dict[str, Any]:
+        goal = self.goal
+        return {
+            "activity": self.name,
+            "status": status,
+            "message": self.message,
+            "task": dataclasses.asdict(self.task) | {"kind": self.task.kind},
+            "validation": bool(goal.validation),
+            "seed": int(goal.seed),
+            "perturbations": list(goal.perturbations),
+            "first": int(goal.first),
+            "n_trials": len(self.specs),
+            "trials_sha256": set_digest(self.specs),
+            "validation_sha256": self.task.validation_digest(),
+            "measures": self._summary(),
+            "trials": [_row(t) for t in self.trials],
+        }
+
+
+def _trials_of(goal: Any) -> tuple[tasks.Task, list[tasks.TrialSpec]]:
+    """The task of a goal with its perturbations activated, and its trials."""
+    task = tasks.load_task(goal.task)
+    labels = list(goal.perturbations)
+    if ALL in labels and len(labels) > 1:
+        raise UserError(f"perturbations: {ALL} stands for all, name nothing beside it")
+    task = task.activate(labels)
+    if goal.trials > MAX_TRIALS:
+        raise UserError(f"trials: at most {MAX_TRIALS} are run, not {goal.trials}")
+    if goal.validation:
+        if goal.trials:
+            raise UserError("trials: the validation set is run as a whole; leave it 0")
+        return task, list(task.validation())
+    return task, [task.trial(i, goal.seed) for i in range(goal.trials or task.trials)]
+
+
+def _positions(message: JointState, names: list[str], dofs: tuple[str, ...]) -> Floats | None:
+    """Positions of `dofs`; None: this message makes no sense."""
+    missing = [d for d in dofs if d not in names]
+    if missing:
+        raise MessageError(f"the hand does not report {', '.join(missing)}")
+    x = np.array(message.position, np.float64)
+    if len(x) != len(names) or not np.isfinite(x).all():
+        return None
+    return x[[names.index(d) for d in dofs]]
+
+
+def _row(trial: TaskTrial) -> dict[str, Any]:
+    numbers = {name: getattr(trial.measures, name) for name in NUMBERS}
+    return {
+        **dataclasses.asdict(trial.spec),
+        "start_ns": trial.start_ns,
+        "end_ns": trial.end_ns,
+        "outcome": trial.measures.outcome,
+        **{k: v if math.isfinite(v) else None for k, v in numbers.items()},
+        "details": dict(trial.measures.details),
+    }
