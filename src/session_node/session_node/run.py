@@ -231,6 +231,7 @@ class PromptedRun:
             "status": status,
             "message": outcome.message,
             "shuffle": bool(self.goal.shuffle),
+            "order": self.schedule.order,
             "seed": int(self.goal.seed),
             "movement_set": dataclasses.asdict(self.movement_set),
             "bag": bag,
