@@ -19,6 +19,7 @@ setup(
     entry_points={
         "console_scripts": [
             "session_node = session_node.node:main",
+            "sound_node = session_node.sound_node:main",
         ],
     },
 )
