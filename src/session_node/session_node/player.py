@@ -145,9 +145,10 @@ class Player:
                     return "does not end"
             if process.returncode == 0:
                 return ""
-            said = process.stderr.read1(MAX_REASON)
-        text = " ".join(said.decode(errors="replace").split())
-        return text or f"exit status {process.returncode}"
+            said = process.stderr.read1(1 << 16)
+        # The libraries below complain first, at length; the player itself says it at the end.
+        lines = said.decode(errors="replace").strip().splitlines()
+        return lines[-1][:MAX_REASON] if lines else f"exit status {process.returncode}"
 
     def _reap(self) -> None:
         for process in [p for p in self._running if p.poll() is not None]:

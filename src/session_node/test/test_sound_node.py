@@ -70,7 +70,7 @@ def test_without_a_player_or_a_device_nothing_plays_and_the_reason_is_told(machi
     one = player()
     assert one.wait(10.0)
     assert one.reason == "no player is installed (pw-play, paplay, aplay, afplay)"
-    machine("aplay", "echo 'audio open error:' >&2; echo 'No such device' >&2; exit 1")
+    machine("aplay", "echo 'a library' >&2; echo 'audio open error: No such device' >&2; exit 1")
     one = player(player="aplay")
     assert one.wait(10.0)
     one.play("start")

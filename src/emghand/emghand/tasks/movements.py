@@ -182,7 +182,10 @@ def load_movement_set(path: str | Path) -> MovementSet:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"movement set {path}: cannot be read: {one_line(error)}") from error
     if not isinstance(document, Mapping):
-        raise UserError(f"movement set {path}: expected a mapping with the key 'movements'")
+        raise UserError(
+            f"movement set {path}: expected a mapping with the key 'movements'; lines of "
+            "NAME;FLAG;... are imported with emghand movement-set import"
+        )
     try:
         return _parse(document, Path(path).stem)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
