@@ -27,8 +27,6 @@ BAR = 0.035
 """Height of the bar that shows the period, as a share of the picture."""
 BIG_WIDTH, SMALL_WIDTH, MARGIN = 15, 8, 14
 """Of a wide letter of MuJoCo's two fonts, and around a text [px]."""
-BIG_FROM = 240
-"""Height of a picture from which on big letters leave the fingers free [px]."""
 MAX_GEOMS = 2000
 
 
@@ -207,11 +205,11 @@ class Picture:
         mujoco.mjr_rectangle(mujoco.MjrRect(0, 0, width, bar), *COLORS[cue.period], 1.0)
         above = mujoco.MjrRect(0, bar, width, height - bar)
         small, big = mujoco.mjtFont.mjFONT_NORMAL, mujoco.mjtFont.mjFONT_BIG
-        top, bottom = mujoco.mjtGridPos.mjGRID_TOPLEFT, mujoco.mjtGridPos.mjGRID_BOTTOMLEFT
-        fits = height >= BIG_FROM and len(cue.title) * BIG_WIDTH <= width - MARGIN
-        font = big if fits else small
+        # Over the forearm and beside the thumb: there they hide nothing that moves.
+        low, high = mujoco.mjtGridPos.mjGRID_BOTTOMLEFT, mujoco.mjtGridPos.mjGRID_TOPRIGHT
+        font = big if len(cue.title) * BIG_WIDTH <= width - MARGIN else small
         room = (width - MARGIN) // SMALL_WIDTH
-        for text, this, place in ((cue.title, font, top), (cue.detail, small, bottom)):
+        for text, this, place in ((cue.title, font, low), (cue.detail, small, high)):
             shown = text if this is big else printable(text, room)
             if shown:
                 mujoco.mjr_overlay(this.value, place.value, above, shown, "", self._context)
