@@ -20,6 +20,7 @@ setup(
         "console_scripts": [
             "session_node = session_node.node:main",
             "perturbation_node = session_node.perturbation_node:main",
+            "sound_node = session_node.sound_node:main",
         ],
     },
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from emghand_interfaces.msg import HandStatus, PipelineEvent
+from emghand_interfaces.msg import HandStatus, PipelineEvent, SessionState
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
@@ -18,11 +18,13 @@ from std_srvs.srv import SetBool, Trigger
 
 from emghand.dofs import DEFAULT_DOFS, dof_names, parse_dofs
 from emghand.settings import check, setting
+from emghand.storage.recording import PeriodKind
 from emghand_ros import qos
 from emghand_ros.clock import RosSteadyMap, steady_ns
 from emghand_ros.conversions import MessageError, dofs_from_ros, dofs_to_ros, time_to_ns
 from emghand_ros.node import STOP_SIGNALS, EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
+from hand_bridge.cue import Cue
 from hand_bridge.device import Hand
 from hand_bridge.local_stop import LocalStop, make_stop
 from hand_bridge.loop import HandLoop
@@ -89,6 +91,7 @@ class HandBridge(EmghandNode):
         self.core = SafetyCore(dofs, self._safety.value)
         self._loop: HandLoop | None = None
         self._hand: Hand | None = None
+        self._cue = Cue()
         self._map = RosSteadyMap(self.get_clock())
         self._shown_revision = -1
         self._last_status = 0
@@ -108,6 +111,7 @@ class HandBridge(EmghandNode):
     def _subscribe(self) -> None:
         self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.COMMAND)
         self.create_subscription(JointState, "task/x_d", self._on_x_d, qos.COMMAND)
+        self.create_subscription(SessionState, "session/state", self._on_session, qos.STATE)
         self.create_subscription(PipelineEvent, "decoder/event", self._on_event, qos.EVENT)
         # One subscription hears every writer, one misses nothing of reliable ones, and one gets a
         # stop that was published before this node was there.
@@ -123,6 +127,7 @@ class HandBridge(EmghandNode):
         """Open the device; nothing moves."""
         self._hand = self._make_hand(self._device, self._names, self.local_stop)
         self._hand.open()
+        self._hand.cue(self._cue)
         self._loop = HandLoop(self._hand, self.core, self._device.rate)
 
     def activate(self) -> None:
@@ -189,6 +194,13 @@ class HandBridge(EmghandNode):
             return
         if self._hand is not None:
             self._hand.show(x_d)
+
+    def _on_session(self, message: SessionState) -> None:
+        known = message.period in set(PeriodKind)
+        period = PeriodKind(message.period) if known else PeriodKind.IDLE
+        self._cue = Cue(period, message.movement, message.trial, message.n_trials)
+        if self._hand is not None:
+            self._hand.cue(self._cue)
 
     def _on_event(self, message: PipelineEvent) -> None:
         if message.kind == PipelineEvent.FAULT:

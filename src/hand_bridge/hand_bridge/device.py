@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
+from hand_bridge.cue import Cue
 from hand_bridge.safety import Drive, Reading
 
 
@@ -49,6 +50,9 @@ class Hand(Protocol):
 
     def show(self, x_d: NDArray[np.float64]) -> None:
         """Draw the prompt, shape (n_dofs,), where the device can draw."""
+
+    def cue(self, cue: Cue) -> None:
+        """Write what is asked of the subject, where the device can draw."""
 
     def close(self) -> None:
         """Switch off and disconnect. Never raises, may be called twice."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
+from hand_bridge.cue import Cue
 from hand_bridge.hands.mujoco_model import HandFile
 from hand_bridge.mj import import_mujoco
 from hand_bridge.scene import Picture, TwoHands
@@ -25,8 +26,8 @@ STOP_KEYS = (ord("S"), ord(" "))
 class Sink(Protocol):
     """Where the frames go. All methods are called from the display's thread."""
 
-    def draw(self) -> bool:
-        """Draw the hands as they are; False when nobody looks any more."""
+    def draw(self, cue: Cue) -> bool:
+        """Draw the hands as they are, and the cue; False when nobody looks any more."""
 
     def close(self) -> None:
         """Free everything."""
@@ -43,9 +44,9 @@ class VideoSink:
             self._picture.close()
             raise
 
-    def draw(self) -> bool:
+    def draw(self, cue: Cue) -> bool:
         """Append a frame."""
-        self._writer.append(self._picture.render())
+        self._writer.append(self._picture.render(cue))
         return True
 
     def close(self) -> None:
@@ -58,7 +59,9 @@ class WindowSink:
     """A window; the keys S and space stop the hand."""
 
     def __init__(self, hands: TwoHands, on_stop: Callable[[str], None]) -> None:
-        import_mujoco()
+        mujoco = import_mujoco()
+        self._cue = Cue()
+        self._text_style = mujoco.mjtFont.mjFONT_BIG.value, mujoco.mjtGridPos.mjGRID_TOPLEFT.value
         try:
             from mujoco import viewer
 
@@ -79,8 +82,12 @@ class WindowSink:
                 setattr(self._viewer.cam, name, getattr(camera, name))
             self._viewer.cam.lookat[:] = camera.lookat
 
-    def draw(self) -> bool:
+    def draw(self, cue: Cue) -> bool:
         """Show the hands."""
+        if cue != self._cue:
+            self._cue = cue
+            font, place = self._text_style
+            self._viewer.set_texts((font, place, cue.title, cue.detail))
         self._viewer.sync()
         return bool(self._viewer.is_running())
 
@@ -112,6 +119,7 @@ class Display:
         self._period = 1.0 / rate
         self._qpos: NDArray[np.float64] | None = None
         self._x_d: NDArray[np.float64] | None = None
+        self._cue = Cue()
         self._ready = threading.Event()
         self._stop = threading.Event()
         self.error: UserError | None = None
@@ -128,6 +136,10 @@ class Display:
     def prompt(self, x_d: NDArray[np.float64]) -> None:
         """Prompt to draw, shape (n_dofs,)."""
         self._x_d = x_d
+
+    def cue(self, cue: Cue) -> None:
+        """What is asked of the subject from now on."""
+        self._cue = cue
 
     def close(self) -> None:
         """Finish drawing."""
@@ -158,8 +170,8 @@ class Display:
             self._hands.command(self._x_d, None)
             self._hands.advance(self._period)
             if self._qpos is not None:
-                self._hands.pose_ghost(self._qpos)
-            if not sink.draw():
+                self._hands.pose_hand(self._qpos)
+            if not sink.draw(self._cue):
                 return
             deadline = max(deadline + self._period, time.monotonic())
             self._stop.wait(deadline - time.monotonic())
@@ -179,7 +191,7 @@ def make_display(
     """
     if settings.display == "none":
         return None
-    hands = TwoHands(hand, settings.width, settings.height)
+    hands = TwoHands(hand, settings.width, settings.height, settings.ghost)
     makers: dict[str, Callable[[], Any]] = {
         "window": lambda: WindowSink(hands, on_stop),
         "video": lambda: VideoSink(hands, settings),

@@ -1,4 +1,4 @@
-"""Pictures and videos of a recorded run: solid the prompt, as a ghost the decoded hand."""
+"""Pictures and videos of a recorded run: prompt and decoded hand, solid and as a ghost."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from emghand.dofs import DEFAULT_DOFS, dof_names
 from emghand.errors import UserError
+from hand_bridge.cue import Cue
 from hand_bridge.hands.mujoco_model import load_hand_file
-from hand_bridge.scene import Picture, TwoHands, frames_at
+from hand_bridge.scene import GHOSTS, Picture, TwoHands, frames_at
 from hand_bridge.video import VideoWriter, check_new, write_png
 
 SETTLE_S = 0.1
@@ -26,6 +27,7 @@ def render_video(
     size: tuple[int, int] = (320, 320),
     dofs: Sequence[str] = dof_names(DEFAULT_DOFS),
     hand: str | Path = "",
+    ghost: str = GHOSTS[0],
 ) -> int:
     """Render two recorded series to a video.
 
@@ -36,7 +38,7 @@ def render_video(
     times : array-like, shape (n,)
         Rising times of the samples [s].
     x_d, out_x_hat : ndarray, shape (n, n_dofs)
-        Normalised positions of the prompt (solid) and the decoded hand (ghost).
+        Normalised positions of the prompt and the decoded hand.
     fps : float
         Frames per second; each frame shows the newest sample.
     size : tuple of int
@@ -45,6 +47,8 @@ def render_video(
         Names of the columns. DOFs of the hand that are not named stay at rest.
     hand : str or Path
         Mapping file of another MJCF hand; empty: the built-in hand.
+    ghost : str
+        Which is the ghost: ``hand`` (decoded) or ``prompt``; the other is solid.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def render_video(
     times = np.asarray(times, float)
     _check_series(times, x_d, out_x_hat, len(dofs))
     check_new(Path(path), (".mp4", ".gif"))
-    hands = TwoHands(load_hand_file(hand, dofs), *size)
+    hands = TwoHands(load_hand_file(hand, dofs), *size, ghost)
     picture = Picture(hands, *size)
     try:
         writer = VideoWriter(path, fps)
@@ -82,8 +86,10 @@ def render_picture(
     size: tuple[int, int] = (480, 480),
     dofs: Sequence[str] = dof_names(DEFAULT_DOFS),
     hand: str | Path = "",
+    ghost: str = GHOSTS[0],
+    cue: Cue | None = None,
 ) -> None:
-    """Render one posture of both hands, each of shape (n_dofs,), to a PNG file.
+    """Render one posture of both hands, each of shape (n_dofs,), to a PNG file; `cue`: with text.
 
     Raises
     ------
@@ -92,12 +98,12 @@ def render_picture(
     """
     _check_series(np.zeros(1), np.atleast_2d(x_d), np.atleast_2d(out_x_hat), len(dofs))
     check_new(Path(path), (".png",))
-    hands = TwoHands(load_hand_file(hand, dofs), *size)
+    hands = TwoHands(load_hand_file(hand, dofs), *size, ghost)
     picture = Picture(hands, *size)
     try:
         hands.command(np.asarray(x_d, float), np.asarray(out_x_hat, float))
         hands.advance(1.0)
-        write_png(path, picture.render())
+        write_png(path, picture.render(cue))
     finally:
         picture.close()
 

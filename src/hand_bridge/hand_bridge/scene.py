@@ -1,4 +1,4 @@
-"""Two hands drawn over each other: solid the prompt, as a ghost the decoded one."""
+"""Two hands drawn over each other, prompt and hand: one solid, the other as a ghost."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
+from hand_bridge.cue import COLORS, Cue, printable
 from hand_bridge.hands.mujoco_model import HandFile, bind_actuators, rest_control
 from hand_bridge.mj import import_mujoco
 
@@ -18,7 +19,14 @@ GHOST_RGBA = (0.05, 0.50, 0.95, 0.30)
 HIDDEN = (0.0, 0.0, 0.0, 0.0)
 DETAIL_GROUP = 1
 GHOST_SCALE = 1.04
-SOLID, GHOST = "x_d/", "out_x_hat/"
+PROMPT, HAND = "x_d/", "out_x_hat/"
+GHOSTS = ("hand", "prompt")
+"""Which of the two may be the ghost."""
+
+BAR = 0.035
+"""Height of the bar that shows the period, as a share of the picture."""
+BIG_WIDTH, SMALL_WIDTH, MARGIN = 15, 8, 14
+"""Of a wide letter of MuJoCo's two fonts, and around a text [px]."""
 MAX_GEOMS = 2000
 
 
@@ -30,6 +38,8 @@ class TwoHands:
     hand : HandFile
     width, height : int
         Largest picture that will be rendered.
+    ghost : str
+        One of `GHOSTS`: which one is the ghost. The other is solid.
 
     Raises
     ------
@@ -37,28 +47,28 @@ class TwoHands:
         When the model cannot be loaded.
     """
 
-    def __init__(self, hand: HandFile, width: int = 640, height: int = 480) -> None:
+    def __init__(
+        self, hand: HandFile, width: int = 640, height: int = 480, ghost: str = GHOSTS[0]
+    ) -> None:
         self._mujoco = mujoco = import_mujoco()
         self._hand = hand
         scene = mujoco.MjSpec()
         self._set_up(scene, width, height)
         try:
-            for prefix in (SOLID, GHOST):
+            for prefix, shows in ((PROMPT, "prompt"), (HAND, "hand")):
                 child = mujoco.MjSpec.from_file(str(hand.model))
-                if prefix == GHOST:
+                if shows == ghost:
                     _make_ghost(child)
                 scene.attach(child, prefix=prefix, frame=scene.worldbody.add_frame())
             self.model = scene.compile()
         except ValueError as error:
             raise UserError(f"hand {hand.path}: {hand.model} cannot be drawn: {error}") from error
         self.data = mujoco.MjData(self.model)
-        self._ids = {p: bind_actuators(mujoco, self.model, hand, p) for p in (SOLID, GHOST)}
-        ghost_joints = [
-            j for j in range(self.model.njnt) if self.model.joint(j).name.startswith(GHOST)
-        ]
-        self._ghost_qpos = self.model.jnt_qposadr[ghost_joints[0]] if ghost_joints else 0
+        self._ids = {p: bind_actuators(mujoco, self.model, hand, p) for p in (PROMPT, HAND)}
+        joints = [j for j in range(self.model.njnt) if self.model.joint(j).name.startswith(HAND)]
+        self._hand_qpos = self.model.jnt_qposadr[joints[0]] if joints else 0
         self.data.qpos[:] = self.model.qpos_spring
-        rest = [rest_control(mujoco, self.model, hand, p) for p in (SOLID, GHOST)]
+        rest = [rest_control(mujoco, self.model, hand, p) for p in (PROMPT, HAND)]
         self.data.ctrl[:] = rest[0] + rest[1]
         self.advance(1.0)
 
@@ -95,13 +105,13 @@ class TwoHands:
         self, x_d: NDArray[np.float64] | None, out_x_hat: NDArray[np.float64] | None
     ) -> None:
         """Where the hands shall go, each of shape (n_dofs,); None: where it was told before."""
-        for prefix, x in ((SOLID, x_d), (GHOST, out_x_hat)):
+        for prefix, x in ((PROMPT, x_d), (HAND, out_x_hat)):
             if x is not None:
                 self.data.ctrl[self._ids[prefix]] = self._hand.map.to_actuators(x)
 
-    def pose_ghost(self, qpos: NDArray[np.float64]) -> None:
-        """Put the ghost into the posture of the physics, shape (nq,) of one hand."""
-        span = slice(self._ghost_qpos, self._ghost_qpos + qpos.size)
+    def pose_hand(self, qpos: NDArray[np.float64]) -> None:
+        """Put the hand into the posture of the physics, shape (nq,) of one hand."""
+        span = slice(self._hand_qpos, self._hand_qpos + qpos.size)
         self.data.qpos[span] = qpos
         self._mujoco.mj_kinematics(self.model, self.data)
 
@@ -170,7 +180,7 @@ class Picture:
         self._rect = mujoco.MjrRect(0, 0, width, height)
         self._pixels = np.empty((height, width, 3), np.uint8)
 
-    def render(self) -> NDArray[np.uint8]:
+    def render(self, cue: Cue | None = None) -> NDArray[np.uint8]:
         """Picture of the hands as they are, shape (height, width, 3); a new array."""
         mujoco = self._mujoco
         mujoco.mjv_updateScene(
@@ -183,8 +193,26 @@ class Picture:
             self._scene,
         )
         mujoco.mjr_render(self._rect, self._scene, self._context)
+        if cue is not None and cue.title:
+            self._write(cue)
         mujoco.mjr_readPixels(self._pixels, None, self._rect, self._context)
         return self._pixels[::-1].copy()
+
+    def _write(self, cue: Cue) -> None:
+        mujoco = self._mujoco
+        width, height = self._rect.width, self._rect.height
+        bar = max(1, round(BAR * height))
+        mujoco.mjr_rectangle(mujoco.MjrRect(0, 0, width, bar), *COLORS[cue.period], 1.0)
+        above = mujoco.MjrRect(0, bar, width, height - bar)
+        small, big = mujoco.mjtFont.mjFONT_NORMAL, mujoco.mjtFont.mjFONT_BIG
+        # Over the forearm and beside the thumb: there they hide nothing that moves.
+        low, high = mujoco.mjtGridPos.mjGRID_BOTTOMLEFT, mujoco.mjtGridPos.mjGRID_TOPRIGHT
+        font = big if len(cue.title) * BIG_WIDTH <= width - MARGIN else small
+        room = (width - MARGIN) // SMALL_WIDTH
+        for text, this, place in ((cue.title, font, low), (cue.detail, small, high)):
+            shown = text if this is big else printable(text, room)
+            if shown:
+                mujoco.mjr_overlay(this.value, place.value, above, shown, "", self._context)
 
     def close(self) -> None:
         """Free the graphics context."""

@@ -42,6 +42,9 @@ class ScriptedHand:
     def show(self, x_d: np.ndarray) -> None:
         pass
 
+    def cue(self, cue: object) -> None:
+        pass
+
     def close(self) -> None:
         self.closed += 1
 

@@ -191,6 +191,7 @@ class PromptedRun(Activity):
             "status": status,
             "message": self.message,
             "shuffle": bool(self.goal.shuffle),
+            "order": self.schedule.order,
             "seed": int(self.goal.seed),
             "movement_set": dataclasses.asdict(self.movement_set),
             "n_trials": len(self.schedule.trials),

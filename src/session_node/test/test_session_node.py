@@ -14,6 +14,7 @@ from sensor_msgs.msg import JointState
 from bag_tools.recorder import BagRecorder
 from emghand.storage.bags import BagReader
 from emghand.storage.sessions import Session
+from emghand.tasks.movements import Schedule, load_movement_set
 from emghand_ros import qos
 from emghand_ros.conversions import dofs_to_ros, time_to_ns
 from emghand_ros.node import EmghandNode
@@ -121,6 +122,18 @@ def test_a_collection_prompts_records_and_writes_its_table(bench):
         assert reader.counts["/task/x_d"] == len(x_d)
         assert reader.counts["/session/trial"] == 4
         assert reader.counts["/session/state"] >= 22
+
+
+def test_a_blocked_set_is_prompted_in_shuffled_blocks_and_the_table_says_so(bench):
+    (bench.folder / "set.yaml").write_text(f"{SET}order: blocked\n")
+    answer = result(bench, send(bench, goal(bench, shuffle=True, seed=3, record=False)))
+    assert answer.result.success
+    table = json.loads((bench.folder / "session/results/collect_trials.json").read_text())
+    assert (table["order"], table["seed"], table["shuffle"]) == ("blocked_random", 3, True)
+    trials = [(t["movement"], t["repetition"]) for t in table["trials"]]
+    schedule = Schedule(load_movement_set(bench.folder / "set.yaml"), shuffle=True, seed=3)
+    assert trials == [(t.movement.name, t.repetition) for t in schedule.trials]
+    assert trials == [("bend", 0), ("bend", 1), ("point", 0), ("point", 1)]
 
 
 def test_nothing_is_prompted_at_rest(bench):

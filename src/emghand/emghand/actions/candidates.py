@@ -45,12 +45,12 @@ def action_set(
         ``rise``, ``hold``, ``fall`` and ``rest`` [s].
     """
     rest = timing.pop("rest", 0.8)
-    timing = {"rise": 0.7, "hold": 1.0, "fall": 0.7} | timing
+    times: dict[str, Any] = {"rise": 0.7, "hold": 1.0, "fall": 0.7} | timing
     return MovementSet(
         name=name,
         dofs=tuple(Dof(action, 0.0, 1.0) for action in actions),
         movements=tuple(
-            Movement(f"{action} {level:g}", {action: level}, **timing)
+            Movement(f"{action} {level:g}", {action: level}, **times)
             for level in levels
             for action in actions
         ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,41 @@ from numpy.typing import NDArray
 from emghand.dofs import Dof, dof_names, parse_dofs
 from emghand.errors import UserError, one_line
 from emghand.storage.recording import PeriodKind
+
+ORDERS = ("listed", "random", "blocked")
+"""Repetition by repetition as in the file; shuffled within each repetition; all repetitions of a
+movement in a row."""
+
+RADIUS = 0.15
+"""Radius of a target where none is given [normalised position]."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When one DOF moves, from the start of its movement on; durations in seconds."""
+
+    delay: float = 0.0
+    rise: float = 0.7
+    hold: float = 1.5
+    fall: float = 0.7
+
+    @property
+    def end(self) -> float:
+        """When the DOF is back at rest [s]."""
+        return self.delay + self.rise + self.hold + self.fall
+
+    def at(self, t: float) -> tuple[float, PeriodKind]:
+        """Share of the target in [0, 1], and what the DOF does, `t` seconds after the start."""
+        since = t - self.delay
+        if since < 0:
+            return 0.0, PeriodKind.REST
+        if since < self.rise:
+            return minimum_jerk(since / self.rise), PeriodKind.MOVE
+        if since < self.rise + self.hold:
+            return 1.0, PeriodKind.HOLD
+        past = since - self.rise - self.hold
+        kind = PeriodKind.MOVE if past < self.fall else PeriodKind.REST
+        return 1.0 - minimum_jerk(past / self.fall), kind
 
 
 @dataclass(frozen=True)
@@ -27,6 +63,12 @@ class Movement:
         DOFs that are not named stay at rest.
     rise, hold, fall : float
         Durations [s]. Rise and fall follow a minimum-jerk profile.
+    timing : mapping of DOF name to Timing
+        Of the DOFs that do not start at once and follow `rise`, `hold` and `fall`.
+    radius : float
+        How far from the target still counts as reached [normalised position].
+    flag : int
+        Second field of the line format: kept, without effect.
     """
 
     name: str
@@ -34,11 +76,38 @@ class Movement:
     rise: float = 0.7
     hold: float = 1.5
     fall: float = 0.7
+    timing: Mapping[str, Timing] = field(default_factory=dict)
+    radius: float = RADIUS
+    flag: int = 0
 
     @property
     def duration(self) -> float:
-        """Rise, hold and fall together [s]."""
-        return self.rise + self.hold + self.fall
+        """From its start until every DOF is back at rest [s]."""
+        ends = [self.timing_of(name).end for name in self.targets]
+        return max(ends, default=self._common.end)
+
+    @property
+    def _common(self) -> Timing:
+        return Timing(0.0, self.rise, self.hold, self.fall)
+
+    def timing_of(self, dof: str) -> Timing:
+        """When a DOF moves."""
+        return self.timing.get(dof, self._common)
+
+    def at(self, t: float) -> tuple[dict[str, float], PeriodKind]:
+        """Targets of the DOFs `t` seconds after the start of the movement, and the period.
+
+        MOVE while any DOF moves, else HOLD while any is held, else REST: all that moved so far are
+        back, and others follow.
+        """
+        courses = {name: self.timing_of(name).at(t) for name in self.targets}
+        kinds = {kind for _, kind in courses.values()} or {self._common.at(t)[1]}
+        if PeriodKind.MOVE in kinds or t >= self.duration:
+            # At the end to within rounding the fall is not over.
+            period = PeriodKind.MOVE
+        else:
+            period = PeriodKind.HOLD if PeriodKind.HOLD in kinds else PeriodKind.REST
+        return {name: level * self.targets[name] for name, (level, _) in courses.items()}, period
 
 
 @dataclass(frozen=True)
@@ -49,6 +118,8 @@ class MovementSet:
     ----------
     prompt, rest : float
         Time in which the movement is announced, and rest after it [s].
+    order : str
+        One of `ORDERS`.
     """
 
     name: str
@@ -57,29 +128,49 @@ class MovementSet:
     repetitions: int = 3
     prompt: float = 0.0
     rest: float = 1.0
+    order: str = "listed"
 
     def __post_init__(self) -> None:
         if not self.movements:
             raise UserError(f"movement set {self.name}: has no movements")
         if self.repetitions < 1:
             raise UserError(f"movement set {self.name}: needs at least 1 repetition")
-        if self.prompt < 0 or self.rest < 0:
+        if not (0 <= self.prompt < math.inf and 0 <= self.rest < math.inf):
             raise UserError(f"movement set {self.name}: prompt and rest must not be negative")
+        if self.order not in ORDERS:
+            raise UserError(
+                f"movement set {self.name}: order {self.order!r}, known: {', '.join(ORDERS)}"
+            )
         by_name = {d.name: d for d in self.dofs}
         for movement in self.movements:
-            where = f"movement set {self.name}, movement {movement.name}"
-            if movement.rise <= 0 or movement.fall <= 0 or movement.hold < 0:
-                raise UserError(f"{where}: rise and fall must be positive, hold not negative")
-            for name, target in movement.targets.items():
-                if name not in by_name:
-                    raise UserError(f"{where}: unknown DOF {name}, known: {', '.join(by_name)}")
-                if not by_name[name].low <= target <= by_name[name].high:
-                    low, high = by_name[name].low, by_name[name].high
-                    raise UserError(f"{where}: {name} = {target} is outside [{low}, {high}]")
+            _check(movement, by_name, f"movement set {self.name}, movement {movement.name}")
+
+
+def _check(movement: Movement, dofs: Mapping[str, Dof], where: str) -> None:
+    _check_timing(Timing(0.0, movement.rise, movement.hold, movement.fall), where)
+    if not 0 < movement.radius <= 1:
+        raise UserError(f"{where}: radius {movement.radius:g} must be above 0 and at most 1")
+    for name, target in movement.targets.items():
+        if name not in dofs:
+            raise UserError(f"{where}: unknown DOF {name}, known: {', '.join(dofs)}")
+        low, high = dofs[name].low, dofs[name].high
+        if not low <= target <= high:
+            raise UserError(f"{where}: {name} = {target} is outside [{low}, {high}]")
+    for name, timing in movement.timing.items():
+        if name not in movement.targets:
+            raise UserError(f"{where}: has a timing of {name}, but no target")
+        _check_timing(timing, f"{where}, {name}")
+
+
+def _check_timing(timing: Timing, where: str) -> None:
+    if not (timing.rise > 0 and timing.fall > 0 and timing.hold >= 0 and timing.delay >= 0):
+        raise UserError(f"{where}: rise and fall must be positive, hold and delay not negative")
+    if timing.end == math.inf:
+        raise UserError(f"{where}: would never end")
 
 
 def load_movement_set(path: str | Path) -> MovementSet:
-    """Read a movement set from YAML (`docs/formats.md` describes the file).
+    """Read a movement set from YAML (`docs/movements_files.md` describes the file).
 
     Raises
     ------
@@ -91,37 +182,60 @@ def load_movement_set(path: str | Path) -> MovementSet:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"movement set {path}: cannot be read: {one_line(error)}") from error
     if not isinstance(document, Mapping):
-        raise UserError(f"movement set {path}: expected a mapping with the key 'movements'")
+        raise UserError(
+            f"movement set {path}: expected a mapping with the key 'movements'; lines of "
+            "NAME;FLAG;... are imported with emghand movement-set import"
+        )
     try:
         return _parse(document, Path(path).stem)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise UserError(f"movement set {path}: {error}") from error
 
 
+TIMES = ("rise", "hold", "fall")
+SHARED = (*TIMES, "radius")
+"""Keys that stand at a movement, or at the set for all movements."""
+
+
 def _parse(document: Mapping[str, Any], name: str) -> MovementSet:
-    known = {"name", "dofs", "repetitions", "prompt", "rest", "rise", "hold", "fall", "movements"}
-    unknown = set(document) - known
-    if unknown:
-        raise UserError(f"unknown keys: {', '.join(sorted(map(str, unknown)))}")
-    timing = {k: float(document[k]) for k in ("rise", "hold", "fall") if k in document}
-    movements = []
-    for item in document.get("movements") or ():
-        extra = set(item) - {"name", "targets", "rise", "hold", "fall"}
-        if extra:
-            raise UserError(
-                f"movement {item.get('name')}: unknown keys: {', '.join(sorted(extra))}"
-            )
-        own = {k: float(item[k]) for k in ("rise", "hold", "fall") if k in item}
-        targets = {str(k): float(v) for k, v in item["targets"].items()}
-        movements.append(Movement(name=str(item["name"]), targets=targets, **(timing | own)))
+    known = ("name", "dofs", "repetitions", "prompt", "rest", "order", *SHARED, "movements")
+    _check_keys(document, known, "")
+    shared: dict[str, Any] = {k: float(document[k]) for k in SHARED if k in document}
     return MovementSet(
         name=str(document.get("name", name)),
         dofs=parse_dofs(document["dofs"]),
-        movements=tuple(movements),
+        movements=tuple(_movement(item, shared) for item in document.get("movements") or ()),
         repetitions=int(document.get("repetitions", 3)),
         prompt=float(document.get("prompt", 0.0)),
         rest=float(document.get("rest", 1.0)),
+        order=str(document.get("order", "listed")),
     )
+
+
+def _movement(item: Mapping[str, Any], shared: dict[str, Any]) -> Movement:
+    where = f"movement {item.get('name')}"
+    _check_keys(item, ("name", "targets", "flag", *SHARED), f"{where}: ")
+    values = shared | {k: float(item[k]) for k in SHARED if k in item}
+    bare = Movement(str(item["name"]), {}, **values)
+    targets: dict[str, float] = {}
+    timing: dict[str, Timing] = {}
+    for dof, target in item["targets"].items():
+        if isinstance(target, Mapping):
+            _check_keys(target, ("amplitude", "delay", *TIMES), f"{where}, {dof}: ")
+            own = {k: float(v) for k, v in target.items() if k != "amplitude"}
+            targets[str(dof)] = float(target["amplitude"])
+            timing[str(dof)] = replace(bare.timing_of(dof), **own)
+        else:
+            targets[str(dof)] = float(target)
+    return replace(bare, targets=targets, timing=timing, flag=int(item.get("flag", 0)))
+
+
+def _check_keys(document: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    unknown = [str(k) for k in document if k not in known]
+    if unknown:
+        raise UserError(
+            f"{where}unknown keys: {', '.join(sorted(unknown))}; known: {', '.join(known)}"
+        )
 
 
 def minimum_jerk(s: float) -> float:
@@ -161,9 +275,14 @@ class Schedule:
     repetitions : int, optional
         Instead of the number in the set.
     shuffle : bool
-        Shuffle the movements within each repetition.
+        Shuffle the movements within each repetition; of a blocked set, shuffle the blocks.
     seed : int
         Of the shuffle.
+
+    Attributes
+    ----------
+    order : str
+        One of `ORDERS`, or ``blocked_random``: blocks that were shuffled.
     """
 
     def __init__(
@@ -176,23 +295,41 @@ class Schedule:
     ) -> None:
         self.movement_set = movement_set
         self.dofs = dof_names(movement_set.dofs)
-        rng = np.random.default_rng(seed)
+        repetitions = repetitions or movement_set.repetitions
+        blocked = movement_set.order == "blocked"
+        shuffle = shuffle or movement_set.order == "random"
+        if blocked:
+            self.order = "blocked_random" if shuffle else "blocked"
+        else:
+            self.order = "random" if shuffle else "listed"
+        self.seed = seed
         self.trials: list[Trial] = []
         clock = movement_set.rest
-        for repetition in range(repetitions or movement_set.repetitions):
-            order = np.arange(len(movement_set.movements))
+        for index, repetition in self._sequence(repetitions, blocked, shuffle):
+            movement = movement_set.movements[index]
+            move = clock + movement_set.prompt
+            end = move + movement.duration
+            self.trials.append(
+                Trial(len(self.trials), movement, index, repetition, clock, move, end)
+            )
+            clock = end + movement_set.rest
+        self.duration = clock
+        self._starts = np.array([t.start for t in self.trials])
+
+    def _sequence(
+        self, repetitions: int, blocked: bool, shuffle: bool
+    ) -> Iterator[tuple[int, int]]:
+        """Movement and repetition of each trial."""
+        rng = np.random.default_rng(self.seed)
+        for block in range(1 if blocked else repetitions):
+            order = np.arange(len(self.movement_set.movements))
             if shuffle:
                 rng.shuffle(order)
             for index in order.tolist():
-                movement = movement_set.movements[index]
-                move = clock + movement_set.prompt
-                end = move + movement.duration
-                self.trials.append(
-                    Trial(len(self.trials), movement, index, repetition, clock, move, end)
-                )
-                clock = end + movement_set.rest
-        self.duration = clock
-        self._starts = np.array([t.start for t in self.trials])
+                if blocked:
+                    yield from ((index, repetition) for repetition in range(repetitions))
+                else:
+                    yield index, block
 
     def at(self, t: float) -> Prompt:
         """Prompt at `t` seconds after the start; rest outside of the schedule."""
@@ -201,19 +338,12 @@ class Schedule:
         if i < 0 or t >= self.duration:
             return Prompt(x_d, PeriodKind.REST, None)
         trial = self.trials[i]
-        movement = trial.movement
         since = t - trial.move
         if since < 0:
             return Prompt(x_d, PeriodKind.PROMPT, trial)
         if t >= trial.end:
             return Prompt(x_d, PeriodKind.REST, trial)
-        if since < movement.rise:
-            level, period = minimum_jerk(since / movement.rise), PeriodKind.MOVE
-        elif since < movement.rise + movement.hold:
-            level, period = 1.0, PeriodKind.HOLD
-        else:
-            past = since - movement.rise - movement.hold
-            level, period = 1.0 - minimum_jerk(past / movement.fall), PeriodKind.MOVE
-        for name, target in movement.targets.items():
-            x_d[self.dofs.index(name)] = level * target
+        targets, period = trial.movement.at(since)
+        for name, value in targets.items():
+            x_d[self.dofs.index(name)] = value
         return Prompt(x_d, period, trial)

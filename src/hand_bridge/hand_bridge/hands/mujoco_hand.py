@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emghand.errors import UserError
 from emghand.settings import SettingsError, check, setting
+from hand_bridge.cue import Cue
 from hand_bridge.display import Display, make_display
 from hand_bridge.hands.mujoco_model import (
     bind_actuators,
@@ -20,6 +21,7 @@ from hand_bridge.hands.mujoco_model import (
 )
 from hand_bridge.mj import import_mujoco
 from hand_bridge.safety import Drive, Power, Reading
+from hand_bridge.scene import GHOSTS
 
 SETTLE_S = 1.0
 
@@ -43,6 +45,10 @@ class MujocoSettings:
         10.0, "Frames per second of the display", unit="Hz", low=1.0, high=60.0, live=False
     )
     video: str = setting("", "File the video goes to, .mp4 or .gif", live=False)
+    ghost: str = setting(
+        GHOSTS[0], "Which of the two is drawn as a ghost, the other is solid", choices=GHOSTS,
+        live=False,
+    )  # fmt: skip
     width: int = setting(320, "Width of the video", unit="px", low=16, high=4096, live=False)
     height: int = setting(320, "Height of the video", unit="px", low=16, high=4096, live=False)
 
@@ -131,6 +137,11 @@ class MujocoHand:
         """Draw the prompt."""
         if self._display is not None:
             self._display.prompt(x_d)
+
+    def cue(self, cue: Cue) -> None:
+        """Write what is asked of the subject."""
+        if self._display is not None:
+            self._display.cue(cue)
 
     def close(self) -> None:
         """End the display."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emghand.errors import UserError
 from emghand.settings import SettingsError, check, setting
 from hand_bridge.buses import BusSettings, Servo, ServoBus, make_bus
+from hand_bridge.cue import Cue
 from hand_bridge.mapping import (
     ActuatorMap,
     Range,
@@ -218,6 +219,9 @@ class ServoHand:
 
     def show(self, x_d: NDArray[np.float64]) -> None:
         """Servos draw nothing."""
+
+    def cue(self, cue: Cue) -> None:
+        """Servos write nothing."""
 
     def close(self) -> None:
         """Torque off, disconnect."""
