@@ -293,7 +293,7 @@ def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _devices(virtual: Mapping[str, Any], key: str, kind: type) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for name, values in _mapping(virtual.get(key), f"virtual: {key}").items():
         where = f"virtual: {name}"
         try:

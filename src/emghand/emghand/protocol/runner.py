@@ -90,6 +90,7 @@ class ProtocolRunner:
         before = _interrupted(protocol, self.session) if resume else None
         self.seed = seed if before is None else before.seed
         self._on_event = on_event
+        self._digest = protocol.digest
         self._log: EventLog | None = None
         self._checkpoint: Path | None = None
         self.run = Run(
@@ -163,7 +164,7 @@ class ProtocolRunner:
         variables = {k: v for k, v in run.variables.items() if k not in RESERVED}
         Checkpoint(
             protocol=self.protocol.name,
-            digest=self.protocol.digest,
+            digest=self._digest,
             seed=self.seed,
             finished=finished,
             index=run.index,
@@ -181,7 +182,7 @@ class ProtocolRunner:
         assert self.session is not None
         values = {
             "protocol": self.protocol.name,
-            "digest": self.protocol.digest,
+            "digest": self._digest,
             "seed": self.seed,
             "parameters": dict(self.protocol.parameters),
             "stage": self.protocol.root.describe(),

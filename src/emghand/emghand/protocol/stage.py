@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
@@ -144,7 +145,11 @@ class Stage:
         values: dict[str, Any] = {"kind": f"{type(self).__module__}.{type(self).__qualname__}"}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            values[item.name] = value if item.name != "stages" else [s.describe() for s in value]
+            if item.name == "stages":
+                value = [child.describe() for child in value]
+            elif isinstance(value, float) and math.isinf(value):
+                value = str(value)  # JSON has no infinity
+            values[item.name] = value
         return values
 
 
