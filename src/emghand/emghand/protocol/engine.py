@@ -264,10 +264,11 @@ class Running:
     async def _together(self, tasks: list[tuple[str, Task]]) -> None:
         """Own action and children, until the completion rule holds."""
         stage, over = self.stage, Signal()
-        left = set(stage.whom)
+        whom = stage.whom
+        left = set(whom)
 
         def done(name: str) -> None:
-            if name in stage.whom:
+            if name in whom:
                 left.discard(name)
                 if stage.complete_on == "any" or not left:
                     over.set()

@@ -219,9 +219,7 @@ def test_any_of_serial_children_ends_the_trial_after_the_first():
 
 def test_the_rest_is_cancelled_before_trial_done_of_the_parent():
     slow = Probe("b", seconds=9.0, slow_in="stage_done")
-    events, _ = run(
-        Stage("r", order="parallel", complete_on="any", stages=(Delay("a", 1.0), slow))
-    )
+    events, _ = run(Stage("r", order="parallel", complete_on="any", stages=(Delay("a", 1.0), slow)))
     assert endings("b") == [("trial_done", "cancelled"), ("stage_done", "cancelled")]
     assert times(events, "b", "stage_end") == [2.0] and times(events, "r", "trial_done") == [2.0]
 
@@ -234,9 +232,7 @@ def test_finishers_outside_complete_on_whom_are_ignored():
         ("all", ("c",), 3.0),
         ("any", ("a",), 1.0),
     ):
-        root = Stage(
-            "r", order="parallel", complete_on=rule, complete_on_whom=whom, stages=stages
-        )
+        root = Stage("r", order="parallel", complete_on=rule, complete_on_whom=whom, stages=stages)
         events, _ = run(root)
         assert events[-1].time == end, (rule, whom)
 
