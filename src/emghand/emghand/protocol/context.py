@@ -63,14 +63,19 @@ class Context:
     def fill(self, value: Any) -> Any:
         """Replace ``${name}`` by variables in texts, lists and mappings.
 
-        A text that is nothing but one ``${name}`` becomes the value of that variable.
+        A text that is nothing but one ``${name}`` becomes the value of that variable. ``${draw}``
+        is a number that is drawn for this trial of this stage, and recorded.
 
         Raises
         ------
         UserError
             When there is no such variable (yet).
         """
-        return fill(value, self.variables)
+        variables = self.variables
+        if "${draw}" in str(value):
+            variables = {**variables, "draw": self.random("draw").getrandbits(31)}
+            self.log("draw", "draw", variables["draw"])
+        return fill(value, variables)
 
     async def sleep(self, seconds: float) -> None:
         """Wait for a time [s]."""

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 Schedule = Callable[[float, Callable[[], None]], "Handle"]
 """Calls a function after a delay [s]; 0: after what is due already."""
 
+Work = Callable[[], Coroutine[Any, Any, Any]]
+
 
 class Handle(Protocol):
     """Something under way that can be called off."""
@@ -87,8 +89,8 @@ class Task:
     Parameters
     ----------
     schedule : Schedule
-    coroutine : coroutine
-        Its first step is scheduled at once.
+    work : callable
+        Makes the coroutine, whose first step is scheduled at once.
 
     Attributes
     ----------
@@ -98,12 +100,13 @@ class Task:
         What it ended with; `Cancelled` too.
     """
 
-    def __init__(self, schedule: Schedule, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, schedule: Schedule, work: Work) -> None:
         self.ended = Signal()
         self.error: BaseException | None = None
         self.value: Any = None
         self._schedule = schedule
-        self._coroutine = coroutine
+        self._work = work
+        self._coroutine: Coroutine[Any, Any, Any] | None = None
         self._waits_for: Signal | None = None
         self._pending: tuple[int, str] | None = None
         self._shields = 0
@@ -145,38 +148,41 @@ class Task:
         """End a coroutine that does not react to its cancellation."""
         if not self.ended.done:
             self._waits_for = None
-            self._coroutine.close()
+            if self._coroutine is not None:
+                self._coroutine.close()
             self._end(Cancelled(0, "abandoned"))
 
     def _start(self) -> None:
         if self.ended.done:
             return
         if self._pending is not None:
-            (level, reason), self._pending = self._pending, None
-            self._run(lambda: self._coroutine.throw(Cancelled(level, reason)))
-        else:
-            self._run(lambda: self._coroutine.send(None))
+            self._end(Cancelled(*self._pending))
+            return
+        self._coroutine = self._work()
+        self._step(None)
 
     def _deliver(self) -> None:
         if self._pending is None or self._shields or self._waits_for is None:
             return
         (level, reason), self._pending = self._pending, None
         self._waits_for = None
-        self._run(lambda: self._coroutine.throw(Cancelled(level, reason)))
+        self._step(Cancelled(level, reason))
 
     def _wake(self, signal: Signal) -> None:
         if self._waits_for is signal:  # else it was cancelled meanwhile
             self._waits_for = None
-            self._run(lambda: self._coroutine.send(None))
+            self._step(None)
 
-    def _run(self, step: Callable[[], Any]) -> None:
+    def _step(self, error: Cancelled | None) -> None:
+        assert self._coroutine is not None
         try:
-            signal = step()
+            resume = self._coroutine
+            signal = resume.send(None) if error is None else resume.throw(error)
         except StopIteration as end:
             self.value = end.value
             self._end(None)
-        except (Cancelled, Exception) as error:
-            self._end(error)
+        except (Cancelled, Exception) as failure:
+            self._end(failure)
         else:
             self._wait_for(signal)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from emghand.errors import UserError
 from emghand.protocol.context import Context
-from emghand.protocol.coroutines import Cancelled, Signal, Task
+from emghand.protocol.coroutines import Cancelled, Signal, Task, Work
 from emghand.protocol.events import Event
 from emghand.protocol.stage import SELF, Ending, Stage, StageError
 from emghand.protocol.world import World
@@ -84,7 +84,7 @@ class Run:
         self._offset = start_time - world.now()
         world.prepare([need for _, stage in root.walk() for need in stage.needs()])
         self._root = Running(self, root, "", (), progress)
-        self.task = Task(world.schedule, self._go(root))
+        self.task = Task(world.schedule, lambda: self._go(root))
         self._root.task = self.task
 
     async def _go(self, root: Stage) -> None:
@@ -273,7 +273,7 @@ class Running:
                 if stage.complete_on == "any" or not left:
                     over.set()
 
-        def start(name: str, work: Coroutine[Any, Any, None], then: Callable[[], None]) -> Task:
+        def start(name: str, work: Work, then: Callable[[], None]) -> Task:
             task = Task(self.run.world.schedule, work)
             tasks.append((name, task))
             task.ended.listen(lambda: ended(name, task, then))
@@ -300,7 +300,7 @@ class Running:
                 self.run, child, self.path, self.context.trials, self._resumed.get(child.name)
             )
             self._children[child.name] = running
-            running.task = start(child.name, running.go(), then)
+            running.task = start(child.name, running.go, then)
 
         def go_on(index: int = 0) -> None:
             for later, child in enumerate(stage.stages[index:], index + 1):
@@ -316,7 +316,7 @@ class Running:
         if SELF in self.finished or not stage.acts:
             done(SELF)
         else:
-            start(SELF, stage.do_trial(self.context), lambda: None)
+            start(SELF, lambda: stage.do_trial(self.context), lambda: None)
         if stage.order == "serial":
             go_on()
         else:
@@ -355,7 +355,7 @@ class Running:
         """Call a method for the end; its error."""
         if getattr(method, "__func__", None) is default:
             return None
-        task = Task(self.run.world.schedule, method(self.context, ending))
+        task = Task(self.run.world.schedule, lambda: method(self.context, ending))
         await self._wait_for(task, task.abandon)
         if isinstance(task.error, Cancelled):
             return StageError(f"{self.path}: {default.__name__}: not over in {END_LIMIT_S:g} s")

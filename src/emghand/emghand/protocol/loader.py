@@ -38,9 +38,9 @@ KINDS: dict[str, type[Stage]] = {
 }
 """What `kind` may be in a YAML protocol."""
 
-RESERVED = ("session", "subject", "seed", "folder")
+RESERVED = ("session", "subject", "seed", "folder", "draw")
 """Variables that every run sets: directory of the session, pseudonym, seed of the run, directory of
-the protocol's file."""
+the protocol's file, and a number that is drawn anew for every trial of every stage."""
 
 KEYS = ("name", "description", "parameters", "stage", "virtual")
 MAX_INCLUDES = 8

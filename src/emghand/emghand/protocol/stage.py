@@ -88,9 +88,11 @@ class Stage:
         except UserError as error:
             raise UserError(f"stage {self.name}: {error}") from error
         names = [child.name for child in self.stages]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise UserError(f"stage {self.name}: two children are named {twice[0]}; rename one")
+        seen: set[str] = set()
+        for name in names:
+            if name in seen:
+                raise UserError(f"stage {self.name}: two children are named {name}; rename one")
+            seen.add(name)
         for name in self.complete_on_whom:
             if name not in (*names, SELF):
                 known = ", ".join((*names, SELF))
