@@ -19,6 +19,7 @@ setup(
     entry_points={
         "console_scripts": [
             "session_node = session_node.node:main",
+            "protocol_node = session_node.protocol_node:main",
         ],
     },
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
-from emghand.client.graph import GraphClient
+from emghand.client.graph import SETTLE_S, GraphClient
 
 ACTION = "/session/run_protocol"
 EVENTS = "/protocol/event"
@@ -44,14 +45,16 @@ def run_protocol(graph: GraphClient, on_event: Callable[[Any], None], **goal: An
     subscription = node.create_subscription(StageEvent, EVENTS, take, profile)
     try:
         graph.wait_for(lambda: node.count_publishers(EVENTS) > 0, EVENTS)
+        # Matched on both sides by then: what is sent before arrives late and out of its order.
+        _spin(graph, SETTLE_S)
         result = graph._activity(RunProtocol, ACTION, goal, None)
-        _drain(graph)
+        _spin(graph, SETTLE_S)  # events that come together with the result
     finally:
         node.destroy_subscription(subscription)
     return result
 
 
-def _drain(graph: GraphClient) -> None:
-    """Take the events that came together with the result."""
-    for _ in range(DEPTH):
+def _spin(graph: GraphClient, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         graph._executor.spin_once(timeout_sec=0.02)
