@@ -24,6 +24,8 @@ POLL_S = 0.05
 ACTION_WAIT_S = 10.0
 """How long to look for the server of an action, and how long it may be gone."""
 SETUP_S = 10.0
+LOOK_S = 0.5
+"""How often to look whether the server of an action is still the one that took the goal."""
 
 
 class RosWorld:
@@ -145,6 +147,10 @@ class RosWorld:
             watch.take(last)
         return watch
 
+    def writers(self, topic: str) -> list[Any]:
+        """Who publishes a topic."""
+        return list(self._node.get_publishers_info_by_topic(topic))
+
     def _open(self, need: Need) -> None:
         node, name = self._node, need.name
         kind = find_type(need.type, need.role)
@@ -165,7 +171,7 @@ class RosWorld:
 
     def _profile(self, topic: str) -> QoSProfile:
         """What all writers of a topic offer: more would match none, less would miss the last."""
-        writers = [w.qos_profile for w in self._node.get_publishers_info_by_topic(topic)]
+        writers = [w.qos_profile for w in self.writers(topic)]
         profile = QoSProfile(depth=qos.TICK.depth, reliability=QoSReliabilityPolicy.BEST_EFFORT)
         if writers and all(w.reliability == QoSReliabilityPolicy.RELIABLE for w in writers):
             profile.reliability = QoSReliabilityPolicy.RELIABLE
@@ -254,6 +260,8 @@ class _Action:
         self._sent = False
         self._cancelled = False
         self._handle: Any = None
+        self._servers: set[tuple[int, ...]] = set()
+        self._look_at = 0.0
 
     def begin(self) -> None:
         """Send the goal once the server is there; then see to it that the server stays."""
@@ -262,6 +270,12 @@ class _Action:
         now = self._world.now()
         if self._client.server_is_ready():
             self._missing_since = now
+            if self._handle is not None and now >= self._look_at:
+                self._look_at = now + LOOK_S
+                if not self._present() <= self._servers:
+                    # A node that died and came back knows nothing of the goal.
+                    self._once.end(Answer(False, "the node that ran it was started again"))
+                    return
             if not self._sent:
                 self._sent = True
                 self._then(self._client.send_goal_async(self._goal), self._accepted)
@@ -286,9 +300,15 @@ class _Action:
             self._once.end(Answer(False, "the goal was refused"))
             return
         self._handle = handle
+        self._servers = self._present()
         if self._cancelled:
             handle.cancel_goal_async()
         self._then(handle.get_result_async(), self._ended)
+
+    def _present(self) -> set[tuple[int, ...]]:
+        """Servers of this action, by the ids of what they publish."""
+        found = self._world.writers(f"{self._name}/_action/status")
+        return {tuple(writer.endpoint_gid) for writer in found}
 
     def _ended(self, answer: Any) -> None:
         given = _answer(answer.result)

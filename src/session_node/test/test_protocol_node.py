@@ -208,6 +208,19 @@ def test_the_command_line_runs_a_protocol_with_its_events(bench, capsys):
     assert "calibrate" in out and "trial_end" in out and "bench: completed" in out
 
 
+def test_a_server_that_came_back_without_the_goal_is_noticed(bench):
+    bench.go.clear()
+    handle = bench.send()
+    wait_until(lambda: bench.goals, "the calibration")
+    # As after kill -9: the old server is still believed to be there when the new one comes.
+    again = bench.graph.add(EmghandNode("bench_again"))
+    server = ActionServer(again, Calibrate, "/bench/calibrate", lambda goal: Calibrate.Result())
+    message = bench.result(handle).result.message
+    assert message == "r/calibrate: /bench/calibrate: the node that ran it was started again"
+    bench.go.set()
+    server.destroy()
+
+
 def test_an_action_nobody_offers_is_named(bench, monkeypatch):
     monkeypatch.setattr("session_node.ros_world.ACTION_WAIT_S", 0.3)
     (bench.folder / "p.yaml").write_text(PROTOCOL.replace("/bench/calibrate", "/nobody"))

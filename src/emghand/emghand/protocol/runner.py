@@ -115,10 +115,7 @@ class ProtocolRunner:
         }
 
     def execute(self) -> Result:
-        """Run it; blocks until every stage has had its end.
-
-        Ctrl-C cancels.
-        """
+        """Run it; blocks until every stage has had its end."""
         with contextlib.ExitStack() as open_files:
             if self.session is not None:
                 self._log = open_files.enter_context(EventLog(self._new("protocol_events", ".csv")))
@@ -128,9 +125,9 @@ class ProtocolRunner:
             failure: BaseException | None = None
             try:
                 self.world.run(lambda: self.run.task.ended.done)
-            except (UserError, KeyboardInterrupt) as error:
-                # Nothing can happen any more, or a person has enough: end it in order.
-                failure = error
+            except UserError as error:
+                # Nothing can happen any more: say what waits in vain, and end it in order.
+                failure = UserError(f"{error}; waiting: {', '.join(self._leaves())}")
                 self.run.cancel()
                 self.world.run(lambda: self.run.task.ended.done)
             failure = failure or self.run.error
@@ -141,12 +138,17 @@ class ProtocolRunner:
             self.session.add_file(self._checkpoint)
         return self._result(failure)
 
+    def _leaves(self) -> list[str]:
+        """Paths of the stages that run and hold none that runs."""
+        paths = list(self.run.running)
+        return [p for p in paths if not any(q.startswith(f"{p}/") for q in paths)]
+
     def _result(self, failure: BaseException | None) -> Result:
         events, log = self.run.index, "" if self._log is None else str(self._log.path)
         name = self.protocol.name
         if failure is None:
             return Result("complete", f"{name}: completed", events, log)
-        if isinstance(failure, Cancelled | KeyboardInterrupt):
+        if isinstance(failure, Cancelled):
             return Result("cancelled", f"{name}: cancelled", events, log)
         if not isinstance(failure, UserError):
             raise failure

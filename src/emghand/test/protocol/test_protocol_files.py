@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from emghand.errors import UserError
-from emghand.protocol import Delay, RunAction, load_protocol
+from emghand.protocol import Delay, ProtocolRunner, RunAction, VirtualWorld, load_protocol
 
 CONFIG = Path(__file__).resolve().parents[4] / "config/protocols"
 
@@ -186,6 +186,17 @@ def test_python_protocols_can_be_refused(tmp_path):
 def test_mistakes_in_python_protocols_are_one_sentence(tmp_path, text, words):
     with pytest.raises(UserError, match=words):
         load(tmp_path, text, "p.py", **({"n": 1} if "a=1" in text else {}))
+
+
+def test_the_example_in_the_documentation_is_without_mistakes(tmp_path):
+    page = (CONFIG.parents[1] / "docs/protocols.md").read_text()
+    text = page.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "goodbye.yaml").write_text("parameters: {word: ''}\nstage: {name: goodbye}\n")
+    protocol = load(tmp_path, text)
+    assert [s.name for s in protocol.root.stages] == ["targets", "pause", "goodbye"]
+    world = VirtualWorld(protocol.topics, protocol.answers)
+    result = ProtocolRunner(protocol, world).execute()
+    assert result.status == "complete" and world.now() == 3 * 360.0
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda p: p.stem)

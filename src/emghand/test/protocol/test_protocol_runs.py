@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from emghand.errors import UserError
 from emghand.protocol import (
     Delay,
     Function,
+    GateStage,
     Protocol,
     ProtocolRunner,
     RunAction,
@@ -256,6 +258,14 @@ def test_the_newest_checkpoint_counts(tmp_path):
     for number in ("", "_2", "_10"):
         (tmp_path / f"protocol_checkpoint{number}.json").touch()
     assert last_checkpoint(tmp_path).name == "protocol_checkpoint_10.json"
+
+
+def test_what_waits_in_vain_is_named_and_ended(tmp_path):
+    gate = GateStage("g", topic="/x", type="std_msgs/msg/Bool")
+    protocol = Protocol("p", Stage("r", order="parallel", stages=(gate, Delay("d", 1.0))))
+    result = runner(tmp_path / "s", protocol=protocol).execute()
+    assert result.status == "failed" and result.message.endswith("waiting: r/g")
+    assert "r,stage_end" in Path(result.log).read_text()
 
 
 def test_a_log_that_cannot_be_written_ends_the_protocol_in_order(tmp_path):
