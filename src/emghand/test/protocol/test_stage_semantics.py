@@ -1,13 +1,16 @@
 """One test per sentence of the semantics of stages, in virtual time."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emghand.errors import UserError
 from emghand.protocol import SELF, Delay, Ending, Function, Run, Stage, StageError, VirtualWorld
 from emghand.protocol.coroutines import Cancelled
-from emghand.protocol.engine import END_LIMIT_S
+from emghand.protocol.stage_run import END_LIMIT_S
 from emghand.settings import setting
 
 ORDER = [
@@ -503,6 +506,56 @@ def test_nested_parallel_stages_agree_with_their_maxima_and_minima():
     assert times(events, "right", "stage_end") == [3.0]
     assert times(events, "c", "stage_end") == [3.0]
     assert events[-1].time == 5.0
+
+
+def trees():
+    times = st.integers(0, 8).map(float)
+    names = st.just("x")
+
+    def groups(children):
+        return st.builds(
+            lambda parts, order, rule, repeat, limit: Stage(
+                "x",
+                stages=tuple(dataclasses.replace(c, name=f"c{i}") for i, c in enumerate(parts)),
+                order=order,
+                complete_on=rule,
+                repeat=repeat,
+                max_duration=limit,
+            ),
+            st.lists(children, min_size=1, max_size=3),
+            st.sampled_from(["serial", "parallel"]),
+            st.sampled_from(["all", "any"]),
+            st.integers(1, 2),
+            st.sampled_from([0.0, 0.0, 2.5, 5.5]),
+        )
+
+    leaves = st.builds(Delay, names, times, disabled=st.booleans(), repeat=st.integers(1, 2))
+    return st.recursive(leaves, groups, max_leaves=12)
+
+
+def duration(stage):
+    """How long a stage takes, from the rules alone."""
+    if stage.disabled:
+        return 0.0
+    if isinstance(stage, Delay):
+        return stage.repeat * stage.seconds
+    times = [duration(child) for child in stage.stages]
+    if stage.order == "serial":
+        trial = sum(times) if stage.complete_on == "all" else times[0]
+    else:
+        trial = max(times) if stage.complete_on == "all" else min(times)
+    return min(stage.repeat * trial, stage.max_duration or 1e9)
+
+
+@settings(max_examples=150, deadline=None)
+@given(tree=trees())
+def test_any_tree_takes_as_long_as_its_rules_say(tree):
+    events, error = run(Stage("root", stages=(dataclasses.replace(tree, name="tree"),)))
+    assert error is None and events[-1].time == duration(tree)
+    for path in {e.stage for e in events}:
+        begun = [e.trigger for e in events if e.stage == path]
+        assert begun.count("stage_end") == begun.count("active")
+        assert begun.count("trial_end") >= begun.count("trial_start")
 
 
 def test_the_same_tree_gives_the_same_events():
