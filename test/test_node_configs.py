@@ -14,6 +14,7 @@ from decoder_node.decoder_node import DecoderNode
 from decoder_node.feature_node import FeatureNode
 from emghand_ros.testing import Graph
 from session_node.node import SessionNode
+from session_node.protocol_node import ProtocolNode
 from session_node.sound_node import SoundNode
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -44,7 +45,9 @@ def values_of(node):
 
 @pytest.mark.ros
 @pytest.mark.parametrize(
-    "make", [FeatureNode, DecoderNode, SessionNode, SoundNode], ids=lambda m: m.__name__
+    "make",
+    [FeatureNode, DecoderNode, SessionNode, ProtocolNode, SoundNode],
+    ids=lambda m: m.__name__,
 )
 def test_the_parameter_file_states_every_default_and_can_be_loaded(make):
     with Graph() as graph:

@@ -21,6 +21,7 @@ setup(
             "session_node = session_node.node:main",
             "perturbation_node = session_node.perturbation_node:main",
             "sound_node = session_node.sound_node:main",
+            "protocol_node = session_node.protocol_node:main",
         ],
     },
 )

@@ -275,6 +275,11 @@ class GraphClient:
         self.wait_for(future.done, f"an answer of {what}", 4 * self.timeout)
         return future.result()
 
+    def _servers(self, action: str) -> set[tuple[int, ...]]:
+        """Servers of an action, by the ids of what they publish."""
+        found = self._node.get_publishers_info_by_topic(f"{action}/_action/status")
+        return {tuple(writer.endpoint_gid) for writer in found}
+
     def act(
         self,
         kind: type,
@@ -324,8 +329,13 @@ class GraphClient:
             if self.interrupted:
                 raise KeyboardInterrupt
             missing_since = None
+            servers = self._servers(name)
             while not future.done():
                 self._executor.spin_once(timeout_sec=0.1)
+                servers = servers or self._servers(name)
+                if not self._servers(name) <= servers:
+                    # A node that died and came back knows nothing of the goal.
+                    raise UserError(f"{name}: the node that ran it was started again, see its log")
                 if client.server_is_ready():
                     missing_since = None
                     continue

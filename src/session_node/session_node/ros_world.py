@@ -1,0 +1,324 @@
+"""The world of a protocol on ROS topics, services and actions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from action_msgs.msg import GoalStatus
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+
+from emghand.client.interfaces import check_needs, find_type, make, plain
+from emghand.errors import UserError
+from emghand.protocol.coroutines import Handle
+from emghand.protocol.fields import Field, Reading
+from emghand.protocol.loop import RealLoop, Timer
+from emghand.protocol.world import Answer, Need
+from emghand_ros import qos
+
+POLL_S = 0.05
+ACTION_WAIT_S = 10.0
+"""How long to look for the server of an action, and how long it may be gone."""
+SETUP_S = 10.0
+LOOK_S = 0.5
+"""How often to look whether the server of an action is still the one that took the goal."""
+
+
+class RosWorld:
+    """Implements `emghand.protocol.world.World` in a worker thread; the executor's thread spins.
+
+    Parameters
+    ----------
+    node : Node
+        Owns what is opened, until `close`.
+    discovery_wait : float
+        How long to look for writers of the topics that are watched [s]: only from one that is there
+        is it known whether it keeps its last message for those who come late.
+    """
+
+    def __init__(self, node: Node, discovery_wait: float = 2.0) -> None:
+        self.loop = RealLoop()
+        self._node = node
+        self._discovery_wait = discovery_wait
+        self._publishers: dict[str, Any] = {}
+        self._services: dict[str, Any] = {}
+        self._actions: dict[str, Any] = {}
+        self._topics: dict[str, _Topic] = {}
+
+    def now(self) -> float:
+        """Steady time since the world was made [s]."""
+        return self.loop.now()
+
+    def schedule(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call a function after `delay` seconds."""
+        return self.loop.schedule(delay, callback)
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Run until a condition holds."""
+        self.loop.run(until)
+
+    def prepare(self, needs: Sequence[Need]) -> None:
+        """Check every type and field, and open everything.
+
+        Raises
+        ------
+        UserError
+            For an unknown type or field, or a name that is used with two types.
+        """
+        check_needs([("", need) for need in needs])
+        types: dict[tuple[str, str], str] = {}
+        for need in needs:
+            kind = "topic" if need.role in ("watch", "publish") else need.role
+            if types.setdefault((kind, need.name), need.type) != need.type:
+                raise UserError(f"{need.name}: is used with two types")
+        deadline = time.monotonic() + self._discovery_wait
+        watched = {n.name for n in needs if n.role == "watch"}
+        while time.monotonic() < deadline and not all(map(self._node.count_publishers, watched)):
+            time.sleep(POLL_S)
+        self._in_executor(lambda: [self._open(need) for need in needs])
+
+    def close(self) -> None:
+        """Close everything that was opened; in the executor's thread."""
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+        for client in self._services.values():
+            self._node.destroy_client(client)
+        for action in self._actions.values():
+            action.destroy()
+        for topic in self._topics.values():
+            self._node.destroy_subscription(topic.subscription)
+
+    def publish(self, topic: str, type: str, message: Mapping[str, Any]) -> None:
+        """Publish a message."""
+        self._publishers[topic].publish(make(find_type(type, "publish"), message))
+
+    def call(
+        self,
+        service: str,
+        type: str,
+        request: Mapping[str, Any],
+        on_answer: Callable[[Answer], None],
+    ) -> Handle:
+        """Call a service as soon as it is there."""
+        client = self._services[service]
+        filled = make(find_type(type, "service").Request, request)
+        under_way = _UnderWay(self.loop, on_answer)
+
+        def ask() -> None:
+            if under_way.over:
+                return
+            if not client.service_is_ready():
+                self.schedule(POLL_S, ask)
+                return
+            future = client.call_async(filled)
+            future.add_done_callback(lambda f: self.loop.post(lambda: take(f)))
+
+        def take(future: Any) -> None:
+            under_way.end(_answer(future.result()))
+
+        ask()
+        return under_way
+
+    def act(
+        self,
+        action: str,
+        type: str,
+        goal: Mapping[str, Any],
+        on_answer: Callable[[Answer], None],
+    ) -> Handle:
+        """Start an action as soon as its server is there."""
+        filled = make(find_type(type, "action").Goal, goal)
+        running = _Action(self, self._actions[action], action, filled, on_answer)
+        running.begin()
+        return running
+
+    def watch(
+        self, topic: str, type: str, field: str, on_value: Callable[[Reading], None]
+    ) -> Handle:
+        """Report the field of the last message and of every new one."""
+        watch = _Watch(self._topics[topic].watches, Field(field), on_value)
+        watch.watches.append(watch)
+        last = self._topics[topic].last
+        if last is not None:
+            watch.take(last)
+        return watch
+
+    def writers(self, topic: str) -> list[Any]:
+        """Who publishes a topic."""
+        return list(self._node.get_publishers_info_by_topic(topic))
+
+    def _open(self, need: Need) -> None:
+        node, name = self._node, need.name
+        kind = find_type(need.type, need.role)
+        if need.role == "publish":
+            if name not in self._publishers:
+                self._publishers[name] = node.create_publisher(kind, name, qos.EVENT)
+        elif need.role == "service":
+            if name not in self._services:
+                self._services[name] = node.create_client(kind, name)
+        elif need.role == "action":
+            if name not in self._actions:
+                self._actions[name] = ActionClient(node, kind, name)
+        elif name not in self._topics:
+            topic = self._topics[name] = _Topic()
+            topic.subscription = node.create_subscription(
+                kind, name, lambda m: self.loop.post(lambda: topic.take(m)), self._profile(name)
+            )
+
+    def _profile(self, topic: str) -> QoSProfile:
+        """What all writers of a topic offer: more would match none, less would miss the last."""
+        writers = [w.qos_profile for w in self.writers(topic)]
+        profile = QoSProfile(depth=qos.TICK.depth, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+        if writers and all(w.reliability == QoSReliabilityPolicy.RELIABLE for w in writers):
+            profile.reliability = QoSReliabilityPolicy.RELIABLE
+            if all(w.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL for w in writers):
+                profile.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
+        return profile
+
+    def _in_executor(self, work: Callable[[], object]) -> None:
+        done = threading.Event()
+        future = self._node.executor.create_task(work)
+        future.add_done_callback(lambda _: done.set())
+        if not done.wait(SETUP_S):
+            raise UserError("the node is too busy to open topics, services and actions")
+        future.result()
+
+
+class _Topic:
+    """A topic that is watched: its last message, and who watches it."""
+
+    subscription: Any
+
+    def __init__(self) -> None:
+        self.last: Any = None
+        self.watches: list[_Watch] = []
+
+    def take(self, message: Any) -> None:
+        self.last = message
+        for watch in list(self.watches):
+            if watch in self.watches:  # one of the others may have ended it
+                watch.take(message)
+
+
+class _Watch:
+    def __init__(
+        self, watches: list[_Watch], field: Field, on_value: Callable[[Reading], None]
+    ) -> None:
+        self.watches = watches
+        self._field = field
+        self._on_value = on_value
+
+    def take(self, message: Any) -> None:
+        self._on_value(self._field.read(message))
+
+    def cancel(self) -> None:
+        if self in self.watches:
+            self.watches.remove(self)
+
+
+class _UnderWay:
+    """Answers once, and not any more when it was cancelled."""
+
+    def __init__(self, loop: RealLoop, on_answer: Callable[[Answer], None]) -> None:
+        self.over = False
+        self._loop = loop
+        self._on_answer = on_answer
+
+    def end(self, answer: Answer) -> None:
+        if not self.over:
+            self.over = True
+            self._on_answer(answer)
+
+    def cancel(self) -> None:
+        self.over = True
+
+
+class _Action:
+    """One goal of an action, from looking for its server to its result.
+
+    Everything happens in the thread of the world; what the executor hears is posted there.
+    """
+
+    def __init__(
+        self,
+        world: RosWorld,
+        client: Any,
+        name: str,
+        goal: Any,
+        on_answer: Callable[[Answer], None],
+    ) -> None:
+        self._world = world
+        self._client = client
+        self._name = name
+        self._goal = goal
+        self._once = _UnderWay(world.loop, on_answer)
+        self._missing_since = world.now()
+        self._sent = False
+        self._cancelled = False
+        self._handle: Any = None
+        self._servers: set[tuple[int, ...]] = set()
+        self._look_at = 0.0
+
+    def begin(self) -> None:
+        """Send the goal once the server is there; then see to it that the server stays."""
+        if self._once.over:
+            return
+        now = self._world.now()
+        if self._client.server_is_ready():
+            self._missing_since = now
+            if self._handle is not None and now >= self._look_at:
+                self._look_at = now + LOOK_S
+                if not self._present() <= self._servers:
+                    # A node that died and came back knows nothing of the goal.
+                    self._once.end(Answer(False, "the node that ran it was started again"))
+                    return
+            if not self._sent:
+                self._sent = True
+                self._then(self._client.send_goal_async(self._goal), self._accepted)
+        elif now - self._missing_since > ACTION_WAIT_S:
+            what = "the node that ran it has gone" if self._sent else "nobody offers this action"
+            self._once.end(Answer(False, what))
+            return
+        self._world.schedule(POLL_S, self.begin)
+
+    def cancel(self) -> None:
+        """Cancel the goal, as soon as it was taken; its result still comes."""
+        if self._once.over or self._cancelled:
+            return
+        self._cancelled = True
+        if not self._sent:
+            self._once.end(Answer(False, "cancelled"))
+        elif self._handle is not None:
+            self._handle.cancel_goal_async()
+
+    def _accepted(self, handle: Any) -> None:
+        if not handle.accepted:
+            self._once.end(Answer(False, "the goal was refused"))
+            return
+        self._handle = handle
+        self._servers = self._present()
+        if self._cancelled:
+            handle.cancel_goal_async()
+        self._then(handle.get_result_async(), self._ended)
+
+    def _present(self) -> set[tuple[int, ...]]:
+        """Servers of this action, by the ids of what they publish."""
+        found = self._world.writers(f"{self._name}/_action/status")
+        return {tuple(writer.endpoint_gid) for writer in found}
+
+    def _ended(self, answer: Any) -> None:
+        given = _answer(answer.result)
+        succeeded = answer.status == GoalStatus.STATUS_SUCCEEDED
+        self._once.end(Answer(given.ok and succeeded, given.message, given.values))
+
+    def _then(self, future: Any, take: Callable[[Any], None]) -> None:
+        future.add_done_callback(lambda f: self._world.loop.post(lambda: take(f.result())))
+
+
+def _answer(response: Any) -> Answer:
+    values = plain(response)
+    return Answer(bool(values.get("success", True)), str(values.get("message", "")), values)
