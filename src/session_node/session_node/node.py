@@ -172,7 +172,7 @@ class SessionNode(EmghandNode):
                 session=prompted.session.path.name,
                 activity=prompted.activity,
                 period=int(prompt.period),
-                n_trials=len(prompted.schedule.trials),
+                n_trials=prompted.schedule.n_trials,
             )
             state.header.stamp = ns_to_time(stamp_ns)
             if trial is not None:
@@ -186,7 +186,7 @@ class SessionNode(EmghandNode):
             self._goal.publish_feedback(
                 self._kind.Feedback(
                     trial=0 if trial is None else trial.index,
-                    n_trials=len(prompted.schedule.trials),
+                    n_trials=prompted.schedule.n_trials,
                     movement="" if trial is None else trial.movement.name,
                     period=int(prompt.period),
                     remaining=max(0.0, prompted.schedule.duration - shown.elapsed),

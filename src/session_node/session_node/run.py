@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from emghand.errors import UserError
 from emghand.storage.files import write_file
 from emghand.storage.recording import PeriodKind
+from emghand.storage.resume import write_plan
 from emghand.storage.sessions import Session
 from emghand.tasks.movements import MovementSet, Schedule, Trial, load_movement_set
 from session_node.prompter import Prompter, Shown
@@ -36,6 +37,7 @@ class Goal(Protocol):
     seed: int
     record: bool
     label: str
+    first: int
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,11 @@ class PromptedRun:
             raise UserError("session: name the directory of the session")
         self.movement_set: MovementSet = load_movement_set(goal.movement_set)
         self.schedule = Schedule(
-            self.movement_set, goal.repetitions or None, shuffle=goal.shuffle, seed=goal.seed
+            self.movement_set,
+            goal.repetitions or None,
+            shuffle=goal.shuffle,
+            seed=goal.seed,
+            first=goal.first,
         )
         path = Path(goal.session).expanduser().absolute()
         if _is_in_use(path):
@@ -158,6 +164,8 @@ class PromptedRun:
             self._recorder = recorder
             outcome.bag = str(self.bag)
         try:
+            if self.goal.record:
+                self._write_plan()
             completed = self._prompt()
         finally:
             if self.goal.record:
@@ -171,6 +179,28 @@ class PromptedRun:
             status = "failed"
         self._write_table(status)
         outcome.status = status
+
+    def _write_plan(self) -> None:
+        """What ``emghand session resume`` needs if this process does not see the end of it."""
+        goal = self.goal
+        source = Path(goal.movement_set)
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise UserError(f"movement set {source}: cannot be read: {error}") from error
+        write_plan(
+            self.session,
+            self.activity,
+            f"bags/{self.bag.name}",
+            self.schedule.n_trials,
+            {
+                "movement_set": self.session.keep("movements", source.name, content),
+                "repetitions": int(goal.repetitions),
+                "shuffle": bool(goal.shuffle),
+                "seed": int(goal.seed),
+                "label": str(goal.label),
+            },
+        )
 
     def _prompt(self) -> bool:
         if self.goal.record and self.stop.wait(self._settings.lead):
@@ -235,7 +265,8 @@ class PromptedRun:
             "movement_set": dataclasses.asdict(self.movement_set),
             "bag": bag,
             "recording": json.loads(outcome.report) if outcome.report else None,
-            "n_trials": len(self.schedule.trials),
+            "n_trials": self.schedule.n_trials,
+            "first": int(self.goal.first),
             "trials": [self._row(t) for t in outcome.trials],
         }
         path = self.session.new_file_path("results", f"{self.bag.name}_trials", ".json")

@@ -164,6 +164,21 @@ class Schedule:
         Shuffle the movements within each repetition.
     seed : int
         Of the shuffle.
+    first : int
+        Number of the trial to begin with; those before it are left out, and the others keep their
+        numbers.
+
+    Attributes
+    ----------
+    trials : list of Trial
+        Those that are shown.
+    n_trials : int
+        With those that are left out.
+
+    Raises
+    ------
+    UserError
+        When there is no trial `first`.
     """
 
     def __init__(
@@ -173,24 +188,32 @@ class Schedule:
         *,
         shuffle: bool = False,
         seed: int = 0,
+        first: int = 0,
     ) -> None:
         self.movement_set = movement_set
         self.dofs = dof_names(movement_set.dofs)
         rng = np.random.default_rng(seed)
         self.trials: list[Trial] = []
+        self.n_trials = 0
         clock = movement_set.rest
         for repetition in range(repetitions or movement_set.repetitions):
             order = np.arange(len(movement_set.movements))
             if shuffle:
                 rng.shuffle(order)
             for index in order.tolist():
+                number, self.n_trials = self.n_trials, self.n_trials + 1
+                if number < first:
+                    continue
                 movement = movement_set.movements[index]
                 move = clock + movement_set.prompt
                 end = move + movement.duration
-                self.trials.append(
-                    Trial(len(self.trials), movement, index, repetition, clock, move, end)
-                )
+                self.trials.append(Trial(number, movement, index, repetition, clock, move, end))
                 clock = end + movement_set.rest
+        if not 0 <= first < self.n_trials:
+            raise UserError(
+                f"movement set {movement_set.name}: there is no trial {first}, they are numbered "
+                f"from 0 to {self.n_trials - 1}"
+            )
         self.duration = clock
         self._starts = np.array([t.start for t in self.trials])
 
