@@ -1,6 +1,6 @@
 """Several sessions in one: which file goes where, and the manifest of the whole.
 
-Nothing is replaced and no file is changed. What is there already, name and content, is not taken
+Nothing is replaced and no file is changed. What is there already, by name and content, is not taken
 twice, so that a merge that was cut short can simply be run again. Of two things with the same name
 and other content the later one gets a number; the manifest knows what it was called, and
 `Session.resolve` finds what a trial table means by ``bags/collect``.
@@ -17,7 +17,8 @@ from typing import Any
 
 from emghand.errors import UserError
 from emghand.storage import manifest as manifests
-from emghand.storage.kinds import SETTINGS, check_names, kind_of
+from emghand.storage.contents import origin_of
+from emghand.storage.kinds import RESULTS, SETTINGS, check_names, kind_of
 from emghand.storage.manifest import Manifest
 from emghand.storage.session_sources import Item, Source
 
@@ -79,7 +80,7 @@ def merge(
     files: dict[str, Any] = manifest["files"]
     for source in sources:
         for group in _groups(source.items(kinds)):
-            placed = _place(group, files)
+            placed = _place(group, manifest)
             for item in placed:
                 if item.name not in files:
                     merged.items.append(item)
@@ -170,7 +171,8 @@ def _split(name: str) -> tuple[str, str, str]:
     return folder, stem, path.name[len(stem) :]
 
 
-def _place(group: Sequence[Item], files: Mapping[str, Any]) -> list[Item]:
+def _place(group: Sequence[Item], manifest: Manifest) -> list[Item]:
+    files = manifest["files"]
     folder, stem, _ = _split(group[0].name)
     whole = folder == "bags/" and "/" in group[0].name.removeprefix("bags/")
     found = _NUMBERED.fullmatch(stem)
@@ -186,7 +188,17 @@ def _place(group: Sequence[Item], files: Mapping[str, Any]) -> list[Item]:
             there = {n: e["sha256"] for n, e in files.items() if n.startswith(f"bags/{name}/")}
             fits = not there or there == {i.name: i.sha256 for i in placed}
         else:
-            fits = all(i.name not in files or files[i.name]["sha256"] == i.sha256 for i in placed)
+            fits = all(i.name not in files or _is_same(i, manifest) for i in placed)
         if fits:
             return placed
         number += 1
+
+
+def _is_same(item: Item, manifest: Manifest) -> bool:
+    """Whether the file that has the name of the item is the item."""
+    entry = manifest["files"][item.name]
+    if entry["sha256"] != item.sha256:
+        return False
+    # Results speak of bags by name: two equal ones of two sessions do not mean the same.
+    session, _ = origin_of(manifest, item.name, entry)
+    return item.kind != RESULTS or session == item.entry["origin"]["session"]

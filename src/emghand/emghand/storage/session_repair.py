@@ -13,7 +13,7 @@ from typing import Any
 
 from emghand.errors import UserError
 from emghand.storage.bags.messages import BagError
-from emghand.storage.bags.repair import BagInUse, free_name, is_playable, repair_bag
+from emghand.storage.bags.repair import BagInUse, EmptyBag, free_name, is_playable, repair_bag
 from emghand.storage.contents import describe
 from emghand.storage.files import in_use, locked, make_folder
 from emghand.storage.kinds import QUARANTINE, is_unfinished, repaired_bag
@@ -116,7 +116,7 @@ def _half_done(path: Path) -> list[Finding]:
             # Killed after the damaged bag was moved away: the new one is whole.
             (full / bag).rename(full.parent / bag)
             findings.append(Finding(name, "a repair was cut short", f"{bag} took its place"))
-        elif bag and not any(full.iterdir()):
+        if bag and not any(full.iterdir()):
             full.rmdir()
             continue
         findings.append(Finding(name, "was never finished", f"moved to {_quarantine(path, name)}"))
@@ -157,6 +157,9 @@ def _bags(path: Path) -> list[Finding]:
         except BagError as error:
             if isinstance(error.__cause__, OSError):
                 raise error.__cause__ from error
+            if not isinstance(error, EmptyBag) and any(bag.iterdir()):
+                findings.append(Finding(name, str(error), "left alone", solved=False))
+                continue
             moved = _quarantine(path, name)
             findings.append(Finding(name, "holds nothing readable", f"moved to {moved}"))
             continue

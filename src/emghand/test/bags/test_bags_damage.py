@@ -124,6 +124,11 @@ def test_a_whole_bag_is_left_alone(bag):
     assert sorted((p, p.stat().st_mtime_ns) for p in bag.rglob("*")) == before
 
 
+def untouched(path):
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def information(bag):
     found = read_metadata(bag)
     found["topics_with_message_count"].sort(key=lambda t: t["topic_metadata"]["name"])
@@ -132,17 +137,19 @@ def information(bag):
 
 def test_missing_metadata_alone_is_written_anew_and_the_recording_not_touched(bag):
     file = next(bag.glob("*.mcap"))
-    before, metadata = file.stat(), (bag / "metadata.yaml").read_bytes()
+    before, metadata = untouched(file), (bag / "metadata.yaml").read_bytes()
     expected = information(bag)
     (bag / "metadata.yaml").unlink()
     assert repair_bag(bag).metadata_only
     assert is_playable(bag)
-    assert file.stat() == before
+    assert untouched(file) == before
     assert information(bag) == expected
-    (bag / "metadata.yaml").write_bytes(metadata[:50])
-    assert repair_bag(bag).metadata_only
-    assert information(bag) == expected
+    for torn in (metadata[:50], metadata[: metadata.index(b"  message_count")]):
+        (bag / "metadata.yaml").write_bytes(torn)
+        assert repair_bag(bag).metadata_only
+        assert information(bag) == expected
     assert (bag / "metadata.yaml.damaged").read_bytes() == metadata[:50]
+    assert (bag / "metadata.yaml.damaged_2").read_bytes() == torn
 
 
 def test_originals_of_a_bag_that_is_damaged_twice_are_both_kept(bag):

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers["resume"].add_argument("session", help="session directory")
     parsers["resume"].add_argument("--label", default="", help="of its bags (default: the last)")
     parsers["resume"].add_argument(
-        "--run", action="store_true", help="go on at once, on the running graph"
+        "--run", action="store_true", dest="start", help="go on at once, on the running graph"
     )
     for sub in parsers.values():
         sub.add_argument("--json", action="store_true", help="print JSON")
@@ -115,4 +115,4 @@ def _repair(args: argparse.Namespace) -> int:
 def _resume(args: argparse.Namespace) -> int:
     from emghand.cli import sessions
 
-    return sessions.resume(args.session, args.label, args.run, args.json)
+    return sessions.resume(args.session, args.label, args.start, args.json)

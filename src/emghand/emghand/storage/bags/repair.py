@@ -49,6 +49,10 @@ class BagInUse(BagError):
     """It is being recorded."""
 
 
+class EmptyBag(BagError):
+    """It holds no whole message."""
+
+
 def is_playable(path: str | Path) -> bool:
     """Whether every tool can open the bag: whole files and metadata that agree with them."""
     path = Path(path)
@@ -84,8 +88,10 @@ def repair_bag(path: str | Path, keep: Path | None = None) -> Repair:
     ------
     BagInUse
         When it is being recorded.
+    EmptyBag
+        When there is nothing to repair.
     BagError
-        When nothing can be read, or the new bag cannot be written.
+        When it is of another format, or the new bag cannot be written.
     """
     path = Path(path)
     files = bag_files(path)
@@ -129,7 +135,7 @@ def _rewrite(path: Path, work: Path) -> Repair:
     with BagReader(path, salvage=True) as reader:
         lost = sum(damage.lost_bytes for damage in reader.damages.values())
         if not reader.message_count:
-            raise BagError(f"{path}: holds no whole message, there is nothing to repair")
+            raise EmptyBag(f"{path}: holds no whole message, there is nothing to repair")
         custom = reader.custom | {"repaired": f"lost {lost} bytes"}
         with BagWriter(work, custom=custom) as writer:
             for topic in reader.topics.values():
