@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from emghand.decoders.normaliser import Normaliser
 from emghand.dofs import Dof
 from emghand.encoders import encoder_class
 from emghand.signal.settings import FeatureSettings
-from emghand.storage.bags import BagWriter
+from emghand.storage.bags import BagWriter, Topic
+from emghand.storage.bags.definitions import Types, find_definition
 from emghand.storage.models import Model, save_model
 from emghand.storage.resume import write_plan
 from emghand.storage.sessions import Session
@@ -33,8 +35,23 @@ SET = {
 }
 
 
+TYPES = Types()
+TOPICS = {}
+
+
 class RunMaker(bag_maker.Maker):
-    """Also writes results of trials."""
+    """Also writes results of trials; all share what is known of the types, which is quick."""
+
+    def __init__(self, writer):
+        super().__init__(writer)
+        self.types, self.topics = TYPES, TOPICS
+
+    def put(self, topic, message, sequence=0):
+        if topic not in TOPICS:
+            name = bag_maker.TYPES[topic]
+            found = Topic(topic, name, definition=find_definition(name))
+            TOPICS[topic] = replace(found, type_hash=TYPES.hash(found))
+        super().put(topic, message, sequence)
 
     def trial(self, number, outcome=""):
         names = "completion_time reaction_time path_efficiency stopping_distance longest_hold"
