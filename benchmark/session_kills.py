@@ -1,4 +1,4 @@
-"""What a session survives: kills at random moments, death and a full disk at every call that writes.
+"""What a session survives: kills at random moments, death and a full disk at each writing call.
 
     python benchmark/session_kills.py
     python benchmark/session_kills.py --kills 5000 --folder /mnt/stick/kills
