@@ -17,6 +17,7 @@ from typing import IO
 
 from emghand.errors import UserError
 from emghand.storage import manifest as manifests
+from emghand.storage.contents import describe
 from emghand.storage.files import check_new, check_space, make_folder, new_file, new_folder
 from emghand.storage.kinds import KINDS
 from emghand.storage.manifest import MANIFEST
@@ -137,12 +138,7 @@ def load_sessions(
 def _load_into(
     session: Session, opened: Sequence[Source], kinds: Collection[str], subject: str
 ) -> Merged:
-    found = [p for p in session.check(quick=True) if p.what in ("not listed", "unfinished")]
-    if found:
-        raise UserError(
-            f"session {session.path}: {found[0].path} is {found[0].what}; repair it first: "
-            f"emghand session repair {session.path}"
-        )
+    _enter_unlisted(session)
     target = session.manifest
     merged = merge(opened, kinds, target=target, subject=subject)
     check_space(session.path, merged.size)
@@ -162,6 +158,21 @@ def _load_into(
                 _write(item, folder / item.name.removeprefix(f"bags/{bag}/"))
     session.enter(entries, sources=merged.manifest["sources"], settings=merged.manifest["settings"])
     return merged
+
+
+def _enter_unlisted(session: Session) -> None:
+    """A node that adapts, or a person, put files there: their names are taken."""
+    entries = {}
+    for name in (p.path for p in session.check(quick=True) if p.what == "not listed"):
+        full = session.path / name
+        if full.suffix == ".mcap" and not (full.parent / "metadata.yaml").exists():
+            raise UserError(
+                f"session {session.path}: {name} is not finished; repair it first: "
+                f"emghand session repair {session.path}"
+            )
+        entries[name] = describe(full, name)
+    if entries:
+        session.enter(entries)
 
 
 def _write(item: Item, path: Path) -> None:

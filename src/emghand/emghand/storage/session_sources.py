@@ -159,7 +159,11 @@ class Source:
         if DATA in kinds:
             self._check_bags()
         if self.archive is None:
-            found += [_derived(n, c) for n, c in derived_parts(self.path, self.names, kinds)]
+            created = str(self.manifest.get("created", ""))
+            found += [
+                _derived(name, content, created)
+                for name, content in derived_parts(self.path, self.names, kinds)
+            ]
         return [Item(i.name, self._with_origin(i), i.open) for i in found]
 
     def _check_bags(self) -> None:
@@ -275,11 +279,11 @@ def _check_end(file: IO[bytes]) -> None:
         raise UserError(f"has more than {MAX_MEMBERS} members")
 
 
-def _derived(name: str, content: bytes) -> Item:
+def _derived(name: str, content: bytes, created: str) -> Item:
     entry = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
-        "added": manifests.now(),
+        "added": created,
         "kind": kind_of(name),
     }
     return Item(name, entry, lambda: io.BytesIO(content))

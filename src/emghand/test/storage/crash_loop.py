@@ -81,6 +81,12 @@ def life(folder, say, pause=0.0):
     say("bag", bag.name)
 
 
+def live_on(folder, say):
+    """Life after life, until somebody kills."""
+    while True:
+        life(folder, say, PAUSE_S)
+
+
 def trial_of(message):
     """Number of a trial; a bag may have none, then there is no such topic."""
     return TYPES.decode(TOPICS["/session/trial"], message.data).trial
@@ -95,6 +101,8 @@ def check(folder, said):
             assert path.name not in done.get("session", ()), "a session is lost"
             continue
         before = Session.open(path).manifest["files"]  # Whole, without any repair.
+        for name in done.get("bag" if path.name == "s01" else "", ()):
+            assert f"bags/{name}/metadata.yaml" in before, f"{name} is not listed"
         session, findings = repair_session(path)
         assert all(f.solved for f in findings), findings
         assert session.check() == [], session.check()
@@ -112,7 +120,6 @@ def check(folder, said):
     for name in done.get("bag", ()):
         with BagReader(session / "bags" / name) as reader:
             assert reader.counts["/session/trial"] in (TRIALS, 10)
-        assert f"bags/{name}/metadata.yaml" in Session.open(session).manifest["files"]
     for name in done.get("model", ()):
         assert load_model(session / "models" / name).model_id == MODEL.model_id
     for path in folder.glob("*.emgsession"):
@@ -226,7 +233,7 @@ def random_kills(folder, kills, seed):
             said = []
         more, status = child(
             folder,
-            lambda say: life(folder / "run", say, PAUSE_S),
+            lambda say: live_on(folder / "run", say),
             killed_after=rng.uniform(0.0, length),
         )
         found += status == -signal.SIGKILL

@@ -46,9 +46,12 @@ def test_what_is_saved_comes_back_byte_for_byte(session, tmp_path, compress):
     assert kinds == {zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED}
 
 
-def test_an_unpacked_archive_is_a_session_and_equal_ones_have_equal_bytes(session, tmp_path):
+def test_an_unpacked_archive_is_a_session_and_equal_ones_have_equal_bytes(
+    session, tmp_path, monkeypatch
+):
     for name in ("a", "b"):
-        save_sessions([session.path], tmp_path / f"{name}.emgsession", chosen(without=["filter"]))
+        monkeypatch.setattr("emghand.storage.manifest.now", lambda name=name: name)
+        save_sessions([session.path], tmp_path / f"{name}.emgsession")
     assert sha256(tmp_path / "a.emgsession") == sha256(tmp_path / "b.emgsession")
     with zipfile.ZipFile(tmp_path / "a.emgsession") as archive:
         archive.extractall(tmp_path / "plain")
@@ -132,6 +135,22 @@ def test_a_merge_into_a_session_keeps_what_is_there(session, tmp_path):
     assert now.manifest["sources"][0]["settings"] == {"hop": 32}
     assert "keeps its own settings" in merged.notes[0]
     assert [i.name for i in merged.items] == ["models/ridge_2.emgmodel"]
+
+
+def test_files_that_nobody_listed_are_neither_overwritten_nor_left_behind(session, tmp_path):
+    (session.path / "models/adapted").mkdir()
+    (session.path / "models/adapted/ridge.emgmodel").write_bytes(b"adapted")
+    other = make_session(tmp_path / "s02", seed=5)
+    (other.path / "models/adapted").mkdir()
+    (other.path / "models/adapted/ridge.emgmodel").write_bytes(b"adapted, too")
+    load_sessions([other.path], session.path)
+    now = Session.open(session.path)
+    assert now.check() == []
+    assert (now.path / "models/adapted/ridge.emgmodel").read_bytes() == b"adapted"
+    assert (now.path / "models/adapted/ridge_2.emgmodel").read_bytes() == b"adapted, too"
+    (add_run(session, label="test", table=False) / "metadata.yaml").unlink()
+    with pytest.raises(UserError, match="session repair"):
+        load_sessions([other.path], session.path)
 
 
 def test_subjects_are_not_mixed_by_accident(session, tmp_path):

@@ -64,7 +64,7 @@ def loop(*arguments):
 
 def test_a_hundred_kills_at_random_moments_lose_nothing(tmp_path):
     found = loop("random", tmp_path, "--kills", 100)
-    assert found["kills"] > 80
+    assert found["kills"] == 100
     # The kills fell everywhere in the life of a session, not only at its begin.
     assert {"session", "bag", "model", "archive", "copy", "all"} <= found["reached"].keys()
 
