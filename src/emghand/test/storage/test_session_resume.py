@@ -94,6 +94,21 @@ def test_nothing_to_resume_is_said(session, capsys):
     assert "complete" in capsys.readouterr().err
 
 
+def test_run_starts_what_is_left_with_the_same_goal(session, monkeypatch):
+    started = []
+
+    def run_activity(args, activity):
+        started.append((activity, vars(args)))
+        return 0
+
+    monkeypatch.setattr("emghand.cli.activity.run_activity", run_activity)
+    add_run(session, n_trials=4, done=3, seed=8)
+    assert main(["session", "resume", str(session.path), "--run"]) == 0
+    ((activity, fields),) = started
+    assert (activity, fields["first"], fields["seed"]) == ("collect", 3, 8)
+    assert fields["movements"] == str(session.path / "movements/short.yaml")
+
+
 def test_a_schedule_from_its_middle_keeps_numbers_and_order():
     movements = tuple(Movement(n, {"a": 1.0}) for n in ("one", "two", "three"))
     movement_set = MovementSet("m", (Dof("a"),), movements, repetitions=3)
