@@ -6,12 +6,15 @@ import dataclasses
 import math
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from emghand_interfaces.msg import TrialResult
 from sensor_msgs.msg import JointState
 
+from emghand.errors import UserError
 from emghand.storage.recording import PeriodKind
+from emghand.storage.resume import write_plan
 from emghand.tasks.movements import MovementSet, Schedule, Trial, load_movement_set
 from emghand_ros import qos
 from emghand_ros.conversions import ns_to_time, time_to_ns
@@ -48,7 +51,11 @@ class PromptedRun(Activity):
         goal = self.goal
         self.movement_set: MovementSet = load_movement_set(goal.movement_set)
         self.schedule = Schedule(
-            self.movement_set, goal.repetitions or None, shuffle=goal.shuffle, seed=goal.seed
+            self.movement_set,
+            goal.repetitions or None,
+            shuffle=goal.shuffle,
+            seed=goal.seed,
+            first=goal.first,
         )
         self.session = open_session(goal.session, goal.subject)
         recorder = self.room.recorder if goal.record else None
@@ -69,6 +76,8 @@ class PromptedRun(Activity):
         self.bag.start()
         problem = ""
         try:
+            if self.bag.uri:
+                self._write_plan()
             completed = self._prompt()
         finally:
             problem = self.bag.finish(self.abandoned)
@@ -92,6 +101,28 @@ class PromptedRun(Activity):
             "trials": len(self.trials),
             "report": self.bag.report,
         }
+
+    def _write_plan(self) -> None:
+        """What ``emghand session resume`` needs if this process does not see the end of it."""
+        goal = self.goal
+        source = Path(goal.movement_set)
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise UserError(f"movement set {source}: cannot be read: {error}") from error
+        write_plan(
+            self.session,
+            self.name,
+            f"bags/{self.bag.path.name}",
+            self.schedule.n_trials,
+            {
+                "movement_set": self.session.keep("movements", source.name, content),
+                "repetitions": int(goal.repetitions),
+                "shuffle": bool(goal.shuffle),
+                "seed": int(goal.seed),
+                "label": str(goal.label),
+            },
+        )
 
     def _prompt(self) -> bool:
         settings = self.room.settings
@@ -127,7 +158,7 @@ class PromptedRun(Activity):
                 "repetition": trial.repetition,
                 "trial": trial.index,
             }
-        n_trials = len(self.schedule.trials)
+        n_trials = self.schedule.n_trials
         changed = now != self._shown
         if changed:
             self.room.state(
@@ -194,7 +225,8 @@ class PromptedRun(Activity):
             "order": self.schedule.order,
             "seed": int(self.goal.seed),
             "movement_set": dataclasses.asdict(self.movement_set),
-            "n_trials": len(self.schedule.trials),
+            "n_trials": self.schedule.n_trials,
+            "first": int(self.goal.first),
             "trials": [self._row(t) for t in self.trials],
         }
 

@@ -13,6 +13,7 @@ from sensor_msgs.msg import JointState
 
 from bag_tools.recorder import BagRecorder
 from emghand.storage.bags import BagReader
+from emghand.storage.resume import runs_of
 from emghand.storage.sessions import Session
 from emghand.tasks.movements import Schedule, load_movement_set
 from emghand_ros import qos
@@ -134,6 +135,26 @@ def test_a_blocked_set_is_prompted_in_shuffled_blocks_and_the_table_says_so(benc
     schedule = Schedule(load_movement_set(bench.folder / "set.yaml"), shuffle=True, seed=3)
     assert trials == [(t.movement.name, t.repetition) for t in schedule.trials]
     assert trials == [("bend", 0), ("bend", 1), ("point", 0), ("point", 1)]
+
+
+def test_a_cancelled_collection_goes_on_with_its_next_trial(bench):
+    handle = send(bench, goal(bench, shuffle=True, seed=5))
+    wait_until(lambda: len(bench.heard["trial"]) >= 2, "two trials")
+    bench.graph.result(handle.cancel_goal_async(), "the cancellation")
+    done = result(bench, handle).result.trials
+    folder = bench.folder / "session"
+    (run,) = runs_of(folder)
+    assert (run.first, run.n_trials, run.complete) == (done, 4, False)
+    fields = run.goal | {"movement_set": str(folder / run.goal["movement_set"])}
+    answer = result(bench, send(bench, goal(bench, **fields, first=run.first)))
+    assert (answer.result.success, answer.result.trials) == (True, 4 - done)
+    (run,) = runs_of(folder)
+    assert run.complete and run.bags == ["bags/collect", "bags/collect_2"]
+    whole = Schedule(load_movement_set(bench.folder / "set.yaml"), shuffle=True, seed=5)
+    shown = [(t.trial, t.movement, t.repetition) for t in bench.heard["trial"]]
+    assert shown == [(t.index, t.movement.name, t.repetition) for t in whole.trials]
+    refused = result(bench, send(bench, goal(bench, first=4)))
+    assert "no trial 4" in refused.result.message
 
 
 def test_nothing_is_prompted_at_rest(bench):

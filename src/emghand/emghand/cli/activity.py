@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shuffle", action="store_true", help="shuffle within each repetition")
     parser.add_argument("--seed", type=int, default=0, help="of the shuffle (default: 0)")
     parser.add_argument("--label", default="", help="name of the bag (default: the activity)")
+    parser.add_argument(
+        "--first", type=int, default=0, help="trial to begin with (see emghand session resume)"
+    )
     parser.add_argument("--no-record", action="store_true", help="record nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -33,7 +36,7 @@ def run_activity(args: argparse.Namespace, activity: str) -> int:
     from emghand.errors import UserError
     from emghand.storage.recording import PeriodKind
 
-    for name, limit in (("repetitions", 2**16), ("seed", 2**64)):
+    for name, limit in (("repetitions", 2**16), ("seed", 2**64), ("first", 2**32)):
         if not 0 <= getattr(args, name) < limit:
             raise UserError(f"--{name}: must be from 0 to {limit - 1}, got {getattr(args, name)}")
     goal: dict[str, Any] = {
@@ -45,6 +48,7 @@ def run_activity(args: argparse.Namespace, activity: str) -> int:
         "seed": args.seed,
         "record": not args.no_record,
         "label": args.label,
+        "first": args.first,
     }
     bar = Progress(
         TextColumn("{task.description:32}"),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from emghand.errors import UserError
 from emghand.steps import whole
@@ -15,6 +20,7 @@ TEMPORARY_PREFIX = ".unfinished-"
 """Start of the name of a file that is being written."""
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 @whole()
@@ -33,6 +39,22 @@ def write_file(path: str | Path, data: bytes, *, replace: bool = False) -> None:
     UserError
         When the file exists and must not be replaced, or cannot be written.
     """
+    with new_file(path, replace=replace) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def new_file(path: str | Path, *, replace: bool = False) -> Iterator[BinaryIO]:
+    """A file to fill bit by bit; it takes its name at the end of the ``with`` block.
+
+    When the block fails, nothing is left of it. While it is being written it is locked, so that a
+    repair does not take it for what a crash left.
+
+    Raises
+    ------
+    UserError
+        When the file exists and must not be replaced, or cannot be written.
+    """
     path = Path(path)
     temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
@@ -40,7 +62,8 @@ def write_file(path: str | Path, data: bytes, *, replace: bool = False) -> None:
             raise FileExistsError
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                take_lock(file.fileno())
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             if replace:
@@ -49,11 +72,107 @@ def write_file(path: str | Path, data: bytes, *, replace: bool = False) -> None:
                 _move_to_new(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except FileExistsError:
         raise UserError(f"{path}: exists already; choose another name") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to fill under a temporary name; it becomes `path` at the end of the block.
+
+    When the block fails, nothing is left of it.
+
+    Raises
+    ------
+    UserError
+        When there is something of that name, or it cannot be made.
+    """
+    path = Path(path)
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+    try:
+        temporary.mkdir()
+        with locked(temporary):
+            try:
+                yield temporary
+                for folder in [temporary, *(p for p in temporary.rglob("*") if p.is_dir())]:
+                    sync_directory(folder)
+                # An empty folder is no loss, and rename replaces nothing else.
+                temporary.rename(path)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+        sync_directory(path.parent)
+    except OSError as error:
+        if path.exists():
+            raise UserError(f"{path}: exists already; choose another name") from error
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def take_lock(handle: int, *, wait: bool = False) -> bool:
+    """Take the advisory lock of an open file or folder; it ends with the handle, or the process.
+
+    Returns
+    -------
+    bool
+        False when another has it. True on file systems that have no locks.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder for a moment: they wait in the same call."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        take_lock(handle, wait=True)
+        yield
+    finally:
+        os.close(handle)
+
+
+def in_use(path: Path) -> bool:
+    """Whether somebody who writes this file or folder holds its lock."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return not take_lock(handle)
+    finally:
+        os.close(handle)
+
+
+def check_space(folder: Path, wanted: int) -> None:
+    """Refuse work that cannot end well.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is going to be written; need not exist.
+    wanted : int
+        [byte]
+
+    Raises
+    ------
+    UserError
+        When less than that is free.
+    """
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise UserError(
+            f"{folder}: {wanted / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are free; free some "
+            "space"
+        )
 
 
 def check_new(path: str | Path, *, replace: bool = False) -> None:
@@ -106,7 +225,8 @@ def sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make new names in a directory outlive a power failure."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

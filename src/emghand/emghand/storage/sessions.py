@@ -2,10 +2,13 @@
 
     manifest.json   subject, settings, code version, and size and SHA-256 of every file
     bags/<label>/   one rosbag2 directory per run
-    models/         *.emgmodel
-    results/        scores and reports
+    models/         *.emgmodel, *.emgencoder, *.emgadapt, *.emgmemory
+    results/        trial tables, scores and reports
+    movements/, filter/, features/, settings/, data/     as far as there are any
+    quarantine/     what a repair took out of the way; no part of the session
 
 Nothing in a session is ever replaced; a second run of the same name gets a number.
+`emghand.storage.kinds` says which file is what.
 """
 
 from __future__ import annotations
@@ -15,23 +18,23 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from emghand.errors import UserError
-from emghand.storage.files import TEMPORARY_PREFIX, sha256, write_file
-from emghand.version import code_version
+from emghand.storage import manifest as manifests
+from emghand.storage.contents import describe, origin_of, walk
+from emghand.storage.files import locked, make_folder, new_folder, sha256, write_file
+from emghand.storage.kinds import is_unfinished
+from emghand.storage.manifest import MANIFEST, Manifest
 
-FORMAT = "emghand session"
-VERSION = 1
-MANIFEST = "manifest.json"
 FOLDERS = ("bags", "models", "results")
+"""Those that every session has."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 class DamagedSession(UserError):
-    """The manifest is missing or makes no sense; `Session.repair` writes it anew."""
+    """The manifest is missing or makes no sense; ``emghand session repair`` writes it anew."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Problem:
     path : str
         Relative to the session.
     what : str
-        ``missing``, ``changed``, ``not listed`` or ``unfinished``.
+        ``missing``, ``changed``, ``not listed`` or ``unfinished`` (a torn temporary file).
     """
 
     path: str
@@ -57,12 +60,13 @@ class Session:
     ----------
     path : Path
     manifest : dict
-        Content of ``manifest.json``.
+        Content of ``manifest.json``, in the form of the present version.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: Manifest, version: int = manifests.VERSION) -> None:
         self.path = path
         self.manifest = manifest
+        self._version = version
 
     @classmethod
     def create(cls, path: str | Path, subject: str, settings: Any = None) -> Session:
@@ -84,26 +88,26 @@ class Session:
         """
         path = Path(path)
         _check_name("subject", subject)
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "subject": subject,
-            "created": _now(),
-            "code_version": code_version(),
-            "settings": _plain(settings),
-            "files": {},
-        }
+        manifest = manifests.new_manifest(subject, _plain(settings))
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise UserError(f"session {path}: the directory is not empty; choose another one")
-            for folder in FOLDERS:
-                (path / folder).mkdir()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                if any(path.iterdir()):
+                    raise UserError(
+                        f"session {path}: the directory is not empty; choose another one"
+                    )
+                cls(path, manifest)._fill()
+            else:
+                with new_folder(path) as folder:
+                    cls(folder, manifest)._fill()
         except OSError as error:
             raise UserError(f"session {path}: cannot be made: {error.strerror or error}") from error
-        session = cls(path, manifest)
-        session._write(replace=False)
-        return session
+        return cls(path, manifest)
+
+    def _fill(self) -> None:
+        for folder in FOLDERS:
+            (self.path / folder).mkdir()
+        write_file(self.path / MANIFEST, manifests.to_bytes(self.manifest))
 
     @classmethod
     def open(cls, path: str | Path) -> Session:
@@ -115,80 +119,23 @@ class Session:
             When it is no session, its manifest is damaged, or it is of a newer version.
         """
         path = Path(path)
-        damaged = f"session {path}: {MANIFEST} is damaged; repair it: emghand session repair {path}"
+        file = path / MANIFEST
         try:
-            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            if file.stat().st_size > manifests.MAX_BYTES:
+                raise manifests.DamagedManifest("is too large")
+            manifest, version = manifests.parse(file.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
             raise DamagedSession(f"session {path}: is no session, it has no {MANIFEST}") from None
         except OSError as error:
             raise UserError(f"session {path}: cannot be read: {error.strerror or error}") from error
-        except (ValueError, RecursionError) as error:
-            raise DamagedSession(damaged) from error
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise DamagedSession(damaged)
-        version = manifest.get("version")
-        if isinstance(version, int) and version > VERSION:
-            raise UserError(f"session {path}: written by a newer emghand; update")
-        files = manifest.get("files")
-        complete = isinstance(manifest.get("subject"), str) and isinstance(files, dict)
-        if version != VERSION or not complete:
-            raise DamagedSession(damaged)
-        return cls(path, manifest)
-
-    @classmethod
-    def repair(cls, path: str | Path) -> tuple[Session, list[Problem]]:
-        """Make the manifest agree with what is there, writing it anew when it is damaged.
-
-        Raw data are left alone: unfinished files are removed, files that are not listed are added,
-        changed ones keep both hashes.
-
-        Returns
-        -------
-        Session
-        list of Problem
-            What was found. A missing file stays listed.
-
-        Raises
-        ------
-        UserError
-            When it is no session at all, or one of a newer version.
-        """
-        path = Path(path)
-        if not any((path / name).exists() for name in (MANIFEST, *FOLDERS)):
-            raise UserError(f"session {path}: nothing of a session is there")
-        try:
-            session = cls.open(path)
-        except DamagedSession:
-            damaged = path / MANIFEST
-            if damaged.exists():
-                damaged.rename(_free(path, f"{MANIFEST}.damaged"))
-            session = cls(
-                path,
-                {
-                    "format": FORMAT,
-                    "version": VERSION,
-                    "subject": "unknown",
-                    "created": _now(),
-                    "code_version": code_version(),
-                    "settings": {},
-                    "files": {},
-                },
-            )
-        problems = session.check()
-        files: dict[str, Any] = session.manifest["files"]
-        for problem in problems:
-            full = path / problem.path
-            if problem.what == "unfinished":
-                full.unlink()
-            elif problem.what == "not listed":
-                files[problem.path] = _describe(full)
-            elif problem.what == "changed":
-                before = files[problem.path]
-                files[problem.path] = _describe(full) | {"before": before.get("sha256")}
-        for folder in FOLDERS:
-            (path / folder).mkdir(exist_ok=True)
-        session._write(replace=True)
-        return session, problems
+        except manifests.DamagedManifest as error:
+            raise DamagedSession(
+                f"session {path}: {MANIFEST} is damaged ({error}); repair it: "
+                f"emghand session repair {path}"
+            ) from error
+        except manifests.NewerManifest as error:
+            raise UserError(f"session {path}: {error}") from error
+        return cls(path, manifest, version)
 
     @property
     def subject(self) -> str:
@@ -205,6 +152,7 @@ class Session:
         """
         folder = self.path / "bags"
         found = [p for p in folder.iterdir() if p.is_dir()] if folder.is_dir() else []
+        found = [p for p in found if p.name[0] != "." and ".damaged" not in p.suffix]
         if label:
             of_label = re.compile(rf"{re.escape(label)}(_\d+)?")
             found = [p for p in found if of_label.fullmatch(p.name)]
@@ -216,8 +164,9 @@ class Session:
         return _free(self.path / "bags", label)
 
     def new_file_path(self, folder: str, stem: str, extension: str) -> Path:
-        """Path for a new file in ``models`` or ``results``: ``stem``, then ``stem_2``, ..."""
+        """Path for a new file in a folder of the session: ``stem``, then ``stem_2``, ..."""
         _check_name("name", stem)
+        make_folder(self.path / folder)
         return _free(self.path / folder, stem, extension)
 
     def add_file(self, path: str | Path) -> None:
@@ -237,45 +186,123 @@ class Session:
         root = self.path.resolve()
         if not full.is_relative_to(root) or full == root:
             raise UserError(f"session {self.path}: {path} is not inside of it")
-        # Another process may have entered files since this one opened the session.
-        self.manifest = Session.open(self.path).manifest
         found = sorted(p for p in full.rglob("*") if p.is_file()) if full.is_dir() else [full]
-        files: dict[str, Any] = self.manifest["files"]
+        entries = {}
         for file in found:
             name = file.relative_to(root).as_posix()
             try:
-                entry = _describe(file)
+                entries[name] = describe(file, name)
             except OSError as error:
                 raise UserError(
                     f"session {self.path}: {name} cannot be read: {error.strerror or error}"
                 ) from error
-            known = files.setdefault(name, entry)
-            if known["sha256"] != entry["sha256"]:
-                raise UserError(f"session {self.path}: {name} is listed already and has changed")
-        self._write(replace=True)
+        self.enter(entries)
 
-    def check(self) -> list[Problem]:
-        """Compare every file with the manifest."""
+    def enter(self, entries: Mapping[str, Any], **changes: Any) -> None:
+        """Enter what `describe` says of files into the manifest, and change other keys of it.
+
+        Raises
+        ------
+        UserError
+            When a file is listed with other content, or the manifest cannot be written.
+        """
+        with locked(self.path):
+            # Another process may have entered files since this one opened the session.
+            fresh = Session.open(self.path)
+            self.manifest, self._version = fresh.manifest, fresh._version
+            files: dict[str, Any] = self.manifest["files"]
+            for name, entry in entries.items():
+                known = files.setdefault(name, entry)
+                if known["sha256"] != entry["sha256"]:
+                    raise UserError(
+                        f"session {self.path}: {name} is listed already and has changed"
+                    )
+            self.manifest.update(changes)
+            self.write_manifest()
+
+    def keep(self, folder: str, name: str, content: bytes) -> str:
+        """Write a small file into a folder of the session and enter it.
+
+        Parameters
+        ----------
+        name : str
+            Wished for. One of the same content is used again; a taken name gets a number.
+
+        Returns
+        -------
+        str
+            Name within the session.
+        """
+        make_folder(self.path / folder)
+        stem, suffix = Path(name).stem, Path(name).suffix
+        number = 1
+        while True:
+            path = self.path / folder / (f"{stem}_{number}{suffix}" if number > 1 else name)
+            if not path.exists():
+                write_file(path, content)
+            elif path.read_bytes() != content:
+                number += 1
+                continue
+            self.add_file(path.absolute())
+            return f"{folder}/{path.name}"
+
+    def resolve(self, reference: str, of: str) -> str:
+        """Name of a file or bag that another file speaks of by its name.
+
+        A merged session may hold it under another name than the session it came from; the files
+        themselves are never changed.
+
+        Parameters
+        ----------
+        reference : str
+            For example ``bags/collect``.
+        of : str
+            File that says so, for example ``results/collect_trials_2.json``.
+        """
+        files: Mapping[str, Any] = self.manifest["files"]
+        session, _ = origin_of(self.manifest, of, files.get(of, {}))
+        for name, entry in files.items():
+            from_session, before = origin_of(self.manifest, name, entry)
+            if from_session != session:
+                continue
+            if before == reference:
+                return name
+            if before.startswith(f"{reference}/"):
+                return name[: len(name) - len(before) + len(reference)]
+        return reference
+
+    def check(self, *, quick: bool = False) -> list[Problem]:
+        """Compare every file with the manifest.
+
+        Parameters
+        ----------
+        quick : bool
+            Compare sizes only, not hashes.
+        """
         files: Mapping[str, Any] = self.manifest["files"]
         problems = []
         there = set()
-        for full in sorted(p for p in self.path.rglob("*") if p.is_file()):
-            name = full.relative_to(self.path).as_posix()
+        for name, full in walk(self.path):
             there.add(name)
-            if full.name.startswith(TEMPORARY_PREFIX):
+            if is_unfinished(name):
                 problems.append(Problem(name, "unfinished"))
-            elif name.startswith(MANIFEST):
-                continue
             elif name not in files:
                 problems.append(Problem(name, "not listed"))
-            elif sha256(full) != files[name]["sha256"]:
+            elif full.stat().st_size != files[name]["bytes"] or (
+                not quick and sha256(full) != files[name]["sha256"]
+            ):
                 problems.append(Problem(name, "changed"))
         problems += [Problem(n, "missing") for n in files if n not in there]
         return problems
 
-    def _write(self, replace: bool) -> None:
-        text = json.dumps(self.manifest, indent=1, sort_keys=True, allow_nan=False)
-        write_file(self.path / MANIFEST, text.encode(), replace=replace)
+    def write_manifest(self) -> None:
+        """Write the manifest as it is in memory; one of an older version is kept beside it."""
+        path = self.path / MANIFEST
+        kept = self.path / f"{MANIFEST}.version_{self._version}"
+        if self._version != manifests.VERSION and not kept.exists() and path.exists():
+            write_file(kept, path.read_bytes())
+        write_file(path, manifests.to_bytes(self.manifest), replace=True)
+        self._version = manifests.VERSION
 
 
 def sitting_of(path: str | Path) -> dict[str, str]:
@@ -294,10 +321,6 @@ def sitting_of(path: str | Path) -> dict[str, str]:
     return {"subject": "", "session": "", "date": ""}
 
 
-def _describe(path: Path) -> dict[str, Any]:
-    return {"sha256": sha256(path), "bytes": path.stat().st_size, "added": _now()}
-
-
 def _check_name(what: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise UserError(f"{what} {name!r}: use up to 64 letters, digits, - and _")
@@ -314,10 +337,6 @@ def _free(folder: Path, stem: str, extension: str = "") -> Path:
 def _number(path: Path) -> tuple[str, int]:
     stem, _, number = path.name.rpartition("_")
     return (stem, int(number)) if stem and number.isdigit() else (path.name, 1)
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _plain(settings: Any) -> Any:

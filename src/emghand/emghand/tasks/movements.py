@@ -278,11 +278,23 @@ class Schedule:
         Shuffle the movements within each repetition; of a blocked set, shuffle the blocks.
     seed : int
         Of the shuffle.
+    first : int
+        Number of the trial to begin with; those before it are left out, and the others keep their
+        numbers.
 
     Attributes
     ----------
     order : str
         One of `ORDERS`, or ``blocked_random``: blocks that were shuffled.
+    trials : list of Trial
+        Those that are shown.
+    n_trials : int
+        With those that are left out.
+
+    Raises
+    ------
+    UserError
+        When there is no trial `first`.
     """
 
     def __init__(
@@ -292,6 +304,7 @@ class Schedule:
         *,
         shuffle: bool = False,
         seed: int = 0,
+        first: int = 0,
     ) -> None:
         self.movement_set = movement_set
         self.dofs = dof_names(movement_set.dofs)
@@ -304,15 +317,22 @@ class Schedule:
             self.order = "random" if shuffle else "listed"
         self.seed = seed
         self.trials: list[Trial] = []
+        self.n_trials = 0
         clock = movement_set.rest
         for index, repetition in self._sequence(repetitions, blocked, shuffle):
+            number, self.n_trials = self.n_trials, self.n_trials + 1
+            if number < first:
+                continue
             movement = movement_set.movements[index]
             move = clock + movement_set.prompt
             end = move + movement.duration
-            self.trials.append(
-                Trial(len(self.trials), movement, index, repetition, clock, move, end)
-            )
+            self.trials.append(Trial(number, movement, index, repetition, clock, move, end))
             clock = end + movement_set.rest
+        if not 0 <= first < self.n_trials:
+            raise UserError(
+                f"movement set {movement_set.name}: there is no trial {first}, they are numbered "
+                f"from 0 to {self.n_trials - 1}"
+            )
         self.duration = clock
         self._starts = np.array([t.start for t in self.trials])
 

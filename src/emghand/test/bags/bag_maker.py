@@ -1,5 +1,6 @@
 """Writes bags with raw EMG, labels and estimates through the project's own writer."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -41,7 +42,7 @@ class Maker:
             self.topics[topic] = Topic(topic, TYPES[topic], definition=found)
         definition = self.topics[topic]
         name = self.prefix + topic
-        self.writer.add_topic(Topic(name, TYPES[topic], definition=definition.definition))
+        self.writer.add_topic(dataclasses.replace(definition, name=name))
         self.now += MS
         data = self.types.encode(definition, message)
         assert self.writer.write(name, data, self.now, self.now - MS // 10, sequence, wait=True)

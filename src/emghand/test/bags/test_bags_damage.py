@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emghand.storage.bags import BagError, BagReader, BagWriter, read_recording, repair_bag
+from emghand.storage.bags.metadata import read_metadata
 from emghand.storage.bags.repair import is_playable
 
 CHILD = """
@@ -123,12 +124,51 @@ def test_a_whole_bag_is_left_alone(bag):
     assert sorted((p, p.stat().st_mtime_ns) for p in bag.rglob("*")) == before
 
 
-def test_missing_metadata_alone_is_repaired_and_the_original_kept_twice(bag):
+def untouched(path):
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def information(bag):
+    found = read_metadata(bag)
+    found["topics_with_message_count"].sort(key=lambda t: t["topic_metadata"]["name"])
+    return found
+
+
+def test_missing_metadata_alone_is_written_anew_and_the_recording_not_touched(bag):
+    file = next(bag.glob("*.mcap"))
+    before, metadata = untouched(file), (bag / "metadata.yaml").read_bytes()
+    expected = information(bag)
+    (bag / "metadata.yaml").unlink()
+    assert repair_bag(bag).metadata_only
+    assert is_playable(bag)
+    assert untouched(file) == before
+    assert information(bag) == expected
+    for torn in (metadata[:50], metadata[: metadata.index(b"  message_count")]):
+        (bag / "metadata.yaml").write_bytes(torn)
+        assert repair_bag(bag).metadata_only
+        assert information(bag) == expected
+    assert (bag / "metadata.yaml.damaged").read_bytes() == metadata[:50]
+    assert (bag / "metadata.yaml.damaged_2").read_bytes() == torn
+
+
+def test_originals_of_a_bag_that_is_damaged_twice_are_both_kept(bag):
     for name in ("bag.damaged", "bag.damaged_2"):
         (bag / "metadata.yaml").unlink()
+        file = next(bag.glob("*.mcap"))
+        file.write_bytes(file.read_bytes()[:-20])
         assert repair_bag(bag).original.name == name
         assert (bag.parent / name).is_dir()
     assert is_playable(bag)
+
+
+def test_a_bag_that_is_being_recorded_is_left_alone(tmp_path):
+    with BagWriter(tmp_path / "bag") as writer:
+        maker = Maker(writer)
+        maker.info()
+        with pytest.raises(BagError, match="is being recorded"):
+            repair_bag(tmp_path / "bag")
+    assert is_playable(tmp_path / "bag")
 
 
 def test_nothing_is_overwritten(bag):

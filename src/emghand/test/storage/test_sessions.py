@@ -10,6 +10,7 @@ import pytest
 from emghand.control.settings import OutputSettings
 from emghand.errors import UserError
 from emghand.storage.files import TEMPORARY_PREFIX, sha256, write_file
+from emghand.storage.session_repair import repair_session
 from emghand.storage.sessions import MANIFEST, Problem, Session
 
 
@@ -119,8 +120,9 @@ def test_repair_makes_the_manifest_agree_and_keeps_the_data(session):
     (session.path / "results/changed.json").write_bytes(b"y")
     (session.path / "bags" / "extra").write_bytes(b"raw")
     (session.path / f"{TEMPORARY_PREFIX}abc").write_bytes(b"")
-    repaired, problems = Session.repair(session.path)
-    assert len(problems) == 4
+    repaired, findings = repair_session(session.path)
+    assert len(findings) == 4
+    assert [f.path for f in findings if not f.solved] == ["results/gone.json"]
     assert repaired.check() == [Problem("results/gone.json", "missing")]
     assert repaired.manifest["files"]["results/changed.json"]["before"] == before
     assert (session.path / "bags" / "extra").read_bytes() == b"raw"
@@ -133,10 +135,10 @@ def test_a_damaged_manifest_is_reported_repaired_and_kept(session, content):
     (session.path / MANIFEST).write_bytes(content)
     with pytest.raises(UserError, match=r"manifest\.json"):
         Session.open(session.path)
-    repaired, _ = Session.repair(session.path)
+    repaired, _ = repair_session(session.path)
     assert repaired.check() == []
     assert "results/a.json" in Session.open(session.path).manifest["files"]
-    assert (session.path / f"{MANIFEST}.damaged").read_bytes() == content
+    assert (session.path / "quarantine" / MANIFEST).read_bytes() == content
 
 
 def test_what_is_no_session_or_newer_is_refused(session, tmp_path):
@@ -144,11 +146,11 @@ def test_what_is_no_session_or_newer_is_refused(session, tmp_path):
         Session.open(tmp_path)
     manifest = json.loads((session.path / MANIFEST).read_text()) | {"version": 99}
     (session.path / MANIFEST).write_text(json.dumps(manifest))
-    for call in (Session.open, Session.repair):
+    for call in (Session.open, repair_session):
         with pytest.raises(UserError, match="newer"):
             call(session.path)
     with pytest.raises(UserError, match="nothing of a session"):
-        Session.repair(tmp_path)
+        repair_session(tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

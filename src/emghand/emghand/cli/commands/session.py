@@ -1,30 +1,67 @@
-"""Look after a session.
+"""Look into sessions, save, load and merge them, repair what a crash left, and go on.
 
-repair: a bag that was cut short (power, kill -9, a full disk) is rewritten so that every tool can
-play it. What can be read is kept to the last whole message; the damaged original stays beside it
-as NAME.damaged.
+A session is a directory; NAME.emgsession is an archive of one, or of several. Kinds of things:
+settings, movements, filter, features, data, results, decoder, autoencoder, detector, other; all of
+them unless --only or --without say otherwise. Nothing is ever overwritten, and nothing is deleted.
 
 Examples
 --------
-  emghand session repair session
-  emghand session repair session/bags/collect
+  emghand session inspect sessions/s01
+  emghand session inspect p07.emgsession --json
+  emghand session save sessions/s01 p07.emgsession --without data --compress
+  emghand session save sessions/s01 sessions/s02 both.emgsession
+  emghand session load p07.emgsession sessions/copy --only decoder settings
+  emghand session merge sessions/s01 sessions/s02 sessions/all
+  emghand session repair sessions/s01
+  emghand session resume sessions/s01 --run
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
-HELP = "look after a session: repair bags that were cut short"
+HELP = "inspect, save, load, merge, repair and resume sessions"
+_KIND = "kinds of things: settings, movements, filter, features, data, results, decoder, ..."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    repair = actions.add_parser("repair", help="make bags that were cut short playable")
-    repair.add_argument("path", help="session directory, bag directory or .mcap file")
-    repair.set_defaults(action=_repair)
+    parsers = {}
+    for name, run, text in (
+        ("inspect", _inspect, "what a session or an archive holds, without loading it"),
+        ("save", _save, "write sessions to one archive"),
+        ("load", _load, "unpack archives into a session, new or not"),
+        ("merge", _load, "put sessions and archives together into one session"),
+        ("repair", _repair, "mend what a crash or a full disk left; nothing is deleted"),
+        ("resume", _resume, "where an interrupted collection, test or task goes on"),
+    ):
+        parsers[name] = actions.add_parser(name, help=text, description=text)
+        parsers[name].set_defaults(action=run)
+    parsers["inspect"].add_argument("path", help="session directory or archive")
+    parsers["inspect"].add_argument(
+        "--verify", action="store_true", help="read everything and compare the hashes"
+    )
+    for name in ("save", "load", "merge"):
+        sub = parsers[name]
+        sub.add_argument("sources", nargs="+", help="session directories or archives, in order")
+        sub.add_argument(
+            "output", help="NAME.emgsession" if name == "save" else "session directory, new or not"
+        )
+        sub.add_argument("--only", nargs="+", default=[], metavar="KIND", help=_KIND)
+        sub.add_argument("--without", nargs="+", default=[], metavar="KIND", help="all but these")
+        sub.add_argument("--subject", default="", help="pseudonym, where there are several")
+    parsers["save"].add_argument(
+        "--compress", action="store_true", help="pack the files; raw EMG hardly gets smaller"
+    )
+    parsers["repair"].add_argument("path", help="session directory, bag directory or .mcap file")
+    parsers["resume"].add_argument("session", help="session directory")
+    parsers["resume"].add_argument("--label", default="", help="of its bags (default: the last)")
+    parsers["resume"].add_argument(
+        "--run", action="store_true", dest="start", help="go on at once, on the running graph"
+    )
+    for sub in parsers.values():
+        sub.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,42 +69,50 @@ def run(args: argparse.Namespace) -> int:
     return int(args.action(args))
 
 
-def find_bags(path: Path) -> list[Path]:
-    """The bag itself, or all bags of a session; damaged originals that were kept are passed over.
+def _inspect(args: argparse.Namespace) -> int:
+    import json
 
-    Raises
-    ------
-    BagError
-        When there is none.
-    """
-    from emghand.storage.bags import BagError
+    from emghand.cli import sessions
+    from emghand.storage.session_inspect import inspect_session
 
-    if not (path / "bags").is_dir():
-        return [path]
-    folders = [p for p in (path / "bags").iterdir() if any(p.glob("*.mcap"))]
-    bags = sorted(p for p in folders if ".damaged" not in p.suffix)
-    if not bags:
-        raise BagError(f"session {path}: has no bags")
-    return bags
+    found = inspect_session(args.path, verify=args.verify)
+    print(json.dumps(found, indent=1)) if args.json else sessions.print_contents(found)
+    return 1 if any(p["what"] != "not listed" for p in found["problems"]) else 0
+
+
+def _save(args: argparse.Namespace) -> int:
+    from emghand.cli import sessions
+    from emghand.storage.kinds import chosen
+    from emghand.storage.session_save import save_sessions
+
+    merged = save_sessions(
+        args.sources,
+        args.output,
+        chosen(args.only, args.without),
+        compress=args.compress,
+        subject=args.subject,
+    )
+    return sessions.report_written(merged, args.output, args.json)
+
+
+def _load(args: argparse.Namespace) -> int:
+    from emghand.cli import sessions
+    from emghand.storage.kinds import chosen
+    from emghand.storage.session_save import load_sessions
+
+    merged = load_sessions(
+        args.sources, args.output, chosen(args.only, args.without), subject=args.subject
+    )
+    return sessions.report_written(merged, args.output, args.json)
 
 
 def _repair(args: argparse.Namespace) -> int:
-    from emghand.storage.bags import BagError, repair_bag
+    from emghand.cli import sessions
 
-    failed = 0
-    for bag in find_bags(Path(args.path)):
-        try:
-            done = repair_bag(bag)
-        except BagError as error:
-            print(f"error: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        found = f"{done.messages} messages, {done.duration_s:.2f} s"
-        if done.original is None:
-            print(f"{done.bag}: is whole ({found})")
-        else:
-            print(
-                f"{done.bag}: repaired ({found}; {done.lost_bytes} bytes were not readable), "
-                f"original kept as {done.original}"
-            )
-    return 1 if failed else 0
+    return sessions.repair(args.path, args.json)
+
+
+def _resume(args: argparse.Namespace) -> int:
+    from emghand.cli import sessions
+
+    return sessions.resume(args.session, args.label, args.start, args.json)

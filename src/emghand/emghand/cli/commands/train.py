@@ -297,7 +297,8 @@ def _keep(session: Session, path: Path, text: str) -> None:
     report = session.new_file_path("results", f"train_{path.stem}", ".json")
     write_file(report, text.encode())
     session.add_file(report.resolve())
-    session.add_file(path.resolve())
+    for file in sorted(path.parent.glob(f"{path.stem}.*")):  # The model and its companion.
+        session.add_file(file.resolve())
 
 
 def _bags(session: Session, names: Sequence[str]) -> list[Path]:

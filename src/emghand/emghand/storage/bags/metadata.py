@@ -20,6 +20,7 @@ SHARED_KEY = "emghand_shared_topics"
 
 VERSION = 9
 """Version that Jazzy and Kilted write: QoS profiles as a list of mappings."""
+_NEEDED = {"storage_identifier", "relative_file_paths", "message_count"}
 
 
 def qos_to_text(qos: Sequence[Qos]) -> str:
@@ -114,6 +115,6 @@ def read_metadata(folder: Path) -> dict[str, Any] | None:
         raise BagError(
             f"{folder / METADATA_FILE}: cannot be read ({error}); run: emghand session repair"
         ) from error
-    if not isinstance(information, dict):
+    if not isinstance(information, dict) or not information.keys() >= _NEEDED:
         raise BagError(f"{folder / METADATA_FILE}: is not the metadata of a bag")
     return information

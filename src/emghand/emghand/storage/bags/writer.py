@@ -15,6 +15,7 @@ from mcap.writer import CompressionType, Writer
 from emghand.storage.bags import metadata
 from emghand.storage.bags.definitions import Types, find_definition
 from emghand.storage.bags.messages import BagError, Closing, RawMessage, Topic
+from emghand.storage.files import take_lock
 
 FLUSH_S = 0.1
 SYNC_S = 2.0
@@ -26,6 +27,8 @@ class _AppendFile:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb", buffering=0)
+        # A repair then sees that this is no bag of a recorder that has died.
+        take_lock(self._file.fileno())
         self._pending: list[bytes] = []
         self._size = 0
         self._written = 0

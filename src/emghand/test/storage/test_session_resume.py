@@ -1,0 +1,124 @@
+"""An interrupted run goes on with its first trial that is not done."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from session_maker import RunMaker, add_run
+
+from emghand.cli.main import main
+from emghand.dofs import Dof
+from emghand.errors import UserError
+from emghand.storage.bags import BagWriter
+from emghand.storage.resume import runs_of
+from emghand.storage.session_repair import repair_session
+from emghand.storage.sessions import Session
+from emghand.tasks.movements import Movement, MovementSet, Schedule
+
+
+@pytest.fixture
+def session(tmp_path):
+    return Session.create(tmp_path / "s01", "p07")
+
+
+def test_the_table_tells_after_a_cancel(session, capsys):
+    add_run(session, n_trials=4, done=3)
+    (run,) = runs_of(session.path)
+    assert (run.activity, run.first, run.n_trials, run.complete) == ("collect", 3, 4, False)
+    assert main(["session", "resume", str(session.path)]) == 0
+    assert "3 of 4 trials are done; the next one is --first 3" in capsys.readouterr().out
+
+
+def test_the_bag_tells_after_a_crash_before_and_after_its_repair(session):
+    bag = add_run(session, n_trials=9, done=5, table=False)
+    file = next(bag.glob("*.mcap"))
+    file.write_bytes(file.read_bytes()[:-1500])
+    (bag / "metadata.yaml").unlink()
+    (before,) = runs_of(session.path)
+    assert before.n_trials == 9 and 0 < before.first <= 5
+    repair_session(session.path)
+    (after,) = runs_of(session.path)
+    assert (after.first, after.done) == (before.first, before.done)
+
+
+def test_a_run_that_was_resumed_is_counted_over_all_of_its_bags(session, capsys):
+    add_run(session, n_trials=4, done=2, table=False)
+    assert runs_of(session.path)[0].first == 2
+    bag = session.new_bag_path("collect")
+    with BagWriter(bag) as writer:
+        maker = RunMaker(writer)
+        maker.trial(2)
+        maker.trial(3, outcome="cancelled")
+    plan = json.loads((session.path / "results/collect_plan.json").read_text())
+    plan["bag"] = "bags/collect_2"
+    session.keep("results", "collect_2_plan.json", json.dumps(plan).encode())
+    (run,) = runs_of(session.path)
+    assert run.bags == ["bags/collect", "bags/collect_2"]
+    assert (run.done, run.first) == ({0, 1, 2}, 3)
+    add_run(session, n_trials=4, done=4, seed=7)
+    assert [r.complete for r in runs_of(session.path)] == [False, True]
+    assert main(["session", "resume", str(session.path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["next"]["first"] == 3
+    assert found["next"]["goal"]["seed"] == 0
+    assert len(found["runs"]) == 2
+
+
+def test_a_task_without_a_plan_is_counted_from_its_bag(session):
+    with BagWriter(session.new_bag_path("task")) as writer:
+        maker = RunMaker(writer)
+        maker.state(2)
+        maker.trial(0)
+        maker.trial(1)
+    (run,) = runs_of(session.path, "task")
+    assert (run.first, run.goal, run.bags) == (2, {}, ["bags/task"])
+    assert runs_of(session.path, "collect") == []
+
+
+def test_killed_before_the_first_byte_it_begins_at_its_begin(session):
+    bag = add_run(session, table=False)
+    for file in bag.iterdir():
+        file.unlink()
+    assert runs_of(session.path)[0].first == 0
+    bag.rmdir()
+    assert runs_of(session.path)[0].first == 0
+
+
+def test_nothing_to_resume_is_said(session, capsys):
+    add_run(session, n_trials=2, done=2)
+    assert main(["session", "resume", str(session.path)]) == 1
+    assert "1 runs are complete" in capsys.readouterr().out
+    assert main(["session", "resume", str(session.path), "--run"]) == 1
+    assert "complete" in capsys.readouterr().err
+
+
+def test_run_starts_what_is_left_with_the_same_goal(session, monkeypatch):
+    started = []
+
+    def run_activity(args, activity):
+        started.append((activity, vars(args)))
+        return 0
+
+    monkeypatch.setattr("emghand.cli.activity.run_activity", run_activity)
+    add_run(session, n_trials=4, done=3, seed=8)
+    assert main(["session", "resume", str(session.path), "--run"]) == 0
+    ((activity, fields),) = started
+    assert (activity, fields["first"], fields["seed"]) == ("collect", 3, 8)
+    assert fields["movements"] == str(session.path / "movements/short.yaml")
+
+
+def test_a_schedule_from_its_middle_keeps_numbers_and_order():
+    movements = tuple(Movement(n, {"a": 1.0}) for n in ("one", "two", "three"))
+    movement_set = MovementSet("m", (Dof("a"),), movements, repetitions=3)
+    whole = Schedule(movement_set, shuffle=True, seed=4)
+    for first in range(9):
+        rest = Schedule(movement_set, shuffle=True, seed=4, first=first)
+        assert rest.n_trials == 9
+        key = [(t.index, t.movement_index, t.repetition) for t in whole.trials[first:]]
+        assert [(t.index, t.movement_index, t.repetition) for t in rest.trials] == key
+        assert rest.trials[0].start == whole.trials[0].start
+        np.testing.assert_array_equal(rest.at(2.0).x_d, whole.at(2.0).x_d)
+    with pytest.raises(UserError, match="no trial 9"):
+        Schedule(movement_set, first=9)
