@@ -14,10 +14,10 @@ from session_maker import ACTIONS, make_session, simulated, write_bag
 
 from emghand.actions import load_action_map
 from emghand.storage.datasets import read_any
+from emghand.storage.encoders import load_encoder
 from emghand.storage.models import load_model
 from emghand.storage.sessions import Session
 from emghand.training.calibration import load_calibration
-from emghand.training.encoder_files import load_encoder
 from emghand_ros import qos
 from emghand_ros.node import EmghandNode
 from emghand_ros.testing import Graph, wait_until

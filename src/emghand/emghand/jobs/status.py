@@ -14,11 +14,11 @@ from emghand.adapt.companion import companion_path, load_companion
 from emghand.errors import UserError
 from emghand.settings import digest
 from emghand.storage.datasets import read_any
+from emghand.storage.encoders import EXTENSION as ENCODER
+from emghand.storage.encoders import load_encoder
 from emghand.storage.files import sha256
 from emghand.storage.models import EXTENSION, Model, load_model
 from emghand.storage.sessions import Session
-from emghand.training.encoder_files import EXTENSION as ENCODER
-from emghand.training.encoder_files import load_encoder
 
 NONE, READY, STALE = "none", "ready", "stale"
 TRAINING = "collect"

@@ -6,7 +6,7 @@ The form is that of a model file, see `emghand.storage.archive`: one JSON docume
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from emghand.signal.settings import FeatureSettings
 from emghand.storage.archive import ArchiveFormat, Floats, check_digest, content_digest, pack, read
 from emghand.storage.files import write_file
 from emghand.storage.models import Model
+from emghand.storage.recording import Stream
 
 EXTENSION = ".emgencoder"
 VERSION = 1
@@ -28,25 +29,26 @@ FORMAT = ArchiveFormat("encoder", VERSION, 256 * 2**20)
 
 
 @dataclass(frozen=True)
-class EncoderFile:
-    """A trained encoder with what it was trained on.
+class LearnedEncoder:
+    """An encoder with the normaliser before it.
 
     Parameters
     ----------
     encoder : Encoder
-        Fitted.
     normaliser : Normaliser
-        Between features and encoder.
     features : FeatureSettings
-        Of the features it takes.
+        How its features are computed.
     channel_names : tuple of str
         Of the raw EMG.
     rate : float
         Of the raw EMG [Hz].
     unit : str
-        Of the raw EMG.
-    training_hash : str
-        SHA-256 of the training data.
+        Of the raw EMG, ``V`` or ``count``.
+    recordings : tuple of str
+        SHA-256 of the recordings it was learned from.
+    error : float or None
+        Squared error of the features as it gives them back, relative to their variance; None: not
+        known.
 
     Raises
     ------
@@ -59,8 +61,9 @@ class EncoderFile:
     features: FeatureSettings
     channel_names: tuple[str, ...]
     rate: float
-    unit: str = "V"
-    training_hash: str = ""
+    unit: str
+    recordings: tuple[str, ...] = ()
+    error: float | None = None
 
     def __post_init__(self) -> None:
         if self.encoder.n_features_ != self.normaliser.n_outputs:
@@ -70,8 +73,30 @@ class EncoderFile:
         """Codes of features as published, shape (m, size)."""
         return self.encoder.transform(self.normaliser.apply(Z))
 
+    def check(self, features: FeatureSettings, stream: Stream, digests: Sequence[str]) -> None:
+        """Refuse examples of other features or channels, and those it was learned from.
 
-def encoder_of(model: Model) -> EncoderFile:
+        Raises
+        ------
+        UserError
+            A repetition that is left out for a score must not have been learned from.
+        """
+        for text, expected, given in (
+            ("feature settings", self.features, features),
+            ("channels", self.channel_names, stream.channel_names),
+            ("samples per second", self.rate, stream.rate),
+            ("unit", self.unit, stream.unit),
+        ):
+            if expected != given:
+                raise UserError(f"the encoder was learned with other {text} than these recordings")
+        if set(digests) & set(self.recordings):
+            raise UserError(
+                "the encoder was learned from one of these recordings, so that no score would be "
+                "honest: learn it from others, or let train learn it (--encoder)"
+            )
+
+
+def encoder_of(model: Model) -> LearnedEncoder:
     """The encoder of a model.
 
     Raises
@@ -81,18 +106,18 @@ def encoder_of(model: Model) -> EncoderFile:
     """
     if model.encoder is None:
         raise UserError("the model has no encoder")
-    return EncoderFile(
+    return LearnedEncoder(
         model.encoder,
         model.normaliser,
         model.features,
         model.channel_names,
         model.rate,
         model.unit,
-        model.training_hash,
+        model.recordings,
     )
 
 
-def encoder_bytes(file: EncoderFile) -> bytes:
+def encoder_bytes(file: LearnedEncoder) -> bytes:
     """Content of an encoder file; the same encoder gives the same bytes.
 
     Raises
@@ -108,12 +133,13 @@ def encoder_bytes(file: EncoderFile) -> bytes:
         "channel_names": list(file.channel_names),
         "rate": file.rate,
         "unit": file.unit,
-        "training_hash": file.training_hash,
+        "recordings": list(file.recordings),
+        "error": file.error,
     }
     return pack(FORMAT, {**document, "digest": content_digest(document, arrays)}, arrays)
 
 
-def save_encoder(file: EncoderFile, path: str | Path, *, replace: bool = False) -> None:
+def save_encoder(file: LearnedEncoder, path: str | Path, *, replace: bool = False) -> None:
     """Write an encoder file; it is there in full or not at all.
 
     Raises
@@ -124,7 +150,7 @@ def save_encoder(file: EncoderFile, path: str | Path, *, replace: bool = False) 
     write_file(path, encoder_bytes(file), replace=replace)
 
 
-def load_encoder(path: str | Path) -> EncoderFile:
+def load_encoder(path: str | Path) -> LearnedEncoder:
     """Read an encoder file.
 
     Raises
@@ -135,7 +161,7 @@ def load_encoder(path: str | Path) -> EncoderFile:
     return read(FORMAT, path, _build)
 
 
-def _arrays(file: EncoderFile) -> dict[str, Floats]:
+def _arrays(file: LearnedEncoder) -> dict[str, Floats]:
     parts = {"normaliser": file.normaliser.to_arrays(), "encoder": file.encoder.to_arrays()}
     return {
         f"{part}.{name}": np.asarray(value, dtype=np.float64)
@@ -144,7 +170,7 @@ def _arrays(file: EncoderFile) -> dict[str, Floats]:
     }
 
 
-def _build(document: dict[str, Any], arrays: Mapping[str, Floats]) -> EncoderFile:
+def _build(document: dict[str, Any], arrays: Mapping[str, Floats]) -> LearnedEncoder:
     check_digest(document, arrays)
     parts: dict[str, dict[str, Floats]] = {"normaliser": {}, "encoder": {}}
     for name, value in arrays.items():
@@ -152,7 +178,7 @@ def _build(document: dict[str, Any], arrays: Mapping[str, Floats]) -> EncoderFil
         if part not in parts:
             raise UserError(f"unexpected array {name}")
         parts[part][key] = value
-    return EncoderFile(
+    return LearnedEncoder(
         encoder=encoder_class(str(document["kind"])).from_arrays(
             dict(document["params"]), parts["encoder"]
         ),
@@ -161,5 +187,6 @@ def _build(document: dict[str, Any], arrays: Mapping[str, Floats]) -> EncoderFil
         channel_names=tuple(str(n) for n in document["channel_names"]),
         rate=float(document["rate"]),
         unit=str(document["unit"]),
-        training_hash=str(document["training_hash"]),
+        recordings=tuple(str(d) for d in document["recordings"]),
+        error=None if document["error"] is None else float(document["error"]),
     )

@@ -19,11 +19,11 @@ from emghand.encoders import ENCODERS, Encoder, fit_encoder
 from emghand.encoders.base import MAX_CODES
 from emghand.errors import UserError
 from emghand.settings import SettingsError, check, setting
+from emghand.storage.encoders import LearnedEncoder
 from emghand.storage.models import Model
 from emghand.training.alignment import MAX_LAG_S, align_trials, find_lag, shifted
 from emghand.training.calibration import Calibration
 from emghand.training.dataset import Dataset
-from emghand.training.encoder_files import LearnedEncoder
 from emghand.training.normalisation import choose_features, fit_normaliser
 from emghand.training.selection import MOST, STOPS
 from emghand.version import code_version

@@ -10,11 +10,11 @@ from emghand.cli.main import main
 from emghand.errors import UserError
 from emghand.signal.settings import FeatureSettings
 from emghand.storage.datasets import save_npz
+from emghand.storage.encoders import load_encoder
 from emghand.storage.models import load_model
 from emghand.storage.sessions import Session
 from emghand.training import Given, TrainSettings, dataset_from_recording, fit
 from emghand.training.calibration import load_calibration, measure_recording, save_calibration
-from emghand.training.encoder_files import load_encoder
 
 FEATURES = FeatureSettings()
 

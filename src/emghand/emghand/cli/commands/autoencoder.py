@@ -54,9 +54,10 @@ def run(args: argparse.Namespace) -> int:
     from emghand.errors import UserError
     from emghand.steps import step, whole
     from emghand.storage.datasets import read_any
+    from emghand.storage.encoders import EXTENSION, save_encoder
     from emghand.storage.files import check_new
     from emghand.storage.sessions import MANIFEST, Session
-    from emghand.training.encoder_files import EXTENSION, learn_encoder, save_encoder
+    from emghand.training.learn_encoder import learn_encoder
 
     first = Path(args.targets[0]).expanduser()
     session = Session.open(first) if (first / MANIFEST).exists() else None
@@ -87,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result, indent=1, allow_nan=False))
     else:
-        print(f"{args.size} numbers keep {100 * (1 - learned.error):.1f} % of the variance")
+        print(
+            f"{args.size} numbers keep {100 * (1 - (learned.error or 0.0)):.1f} % of the variance"
+        )
         print(f"wrote {path}")
     return 0

@@ -260,9 +260,9 @@ def _given(args: argparse.Namespace) -> Given:
     UserError
         When a file cannot be read, or options contradict each other.
     """
+    from emghand.storage.encoders import load_encoder
     from emghand.training import Given
     from emghand.training.calibration import load_calibration
-    from emghand.training.encoder_files import load_encoder
 
     if args.encoder_from and (args.encoder != "none" or args.encoder_data):
         raise UserError("--encoder-from: is instead of --encoder and --encoder-data")
