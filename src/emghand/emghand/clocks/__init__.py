@@ -2,6 +2,7 @@
 
 from emghand.clocks.estimator import ClockEstimate, ClockEstimator, ClockSettings, LocalTime
 from emghand.clocks.ping import Ping, PingError
+from emghand.clocks.recorded import tracks_of_bag
 from emghand.clocks.track import ClockTrack
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "LocalTime",
     "Ping",
     "PingError",
+    "tracks_of_bag",
 ]
