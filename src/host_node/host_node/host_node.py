@@ -65,6 +65,7 @@ class HostNode(EmghandNode):
         self._kinds: dict[str, Kind] = {}
         self._children: dict[str, Child] = {}
         self._busy: set[str] = set()
+        self._ended: set[str] = set()  # names that the graph may show for a while after their end
         self._pings = 0
         self.create_service(EchoClock, f"/hosts/{self.host}/echo_clock", self._on_echo)
         self.create_service(CreateStage, f"/hosts/{self.host}/create_stage", self._on_create)
@@ -103,7 +104,7 @@ class HostNode(EmghandNode):
         finally:
             self._busy.discard(child.name)
         if failure:
-            self._children.pop(child.name, None)
+            self._forget(child.name)
             self.get_logger().error(failure)
         response.success = not failure
         response.message = failure or f"{child.name}: runs as process {child.pid}"
@@ -120,8 +121,9 @@ class HostNode(EmghandNode):
         old = self._children.get(name)
         if old is not None and old.exit_status is not None and name not in self._busy:
             old.discard()
-            del self._children[name]
-        if name in self._children or name in self.get_node_names():
+            self._forget(name)
+        in_graph = name in self.get_node_names() and name not in self._ended
+        if name in self._children or in_graph:
             raise UserError(f"{name}: is there already, choose another name or remove it first")
         if len(self._children) >= self._settings.most:
             raise UserError(f"{self.host} has {self._settings.most} nodes, remove one first")
@@ -130,14 +132,22 @@ class HostNode(EmghandNode):
         self.get_logger().info(f"{name}: {request.kind} starts as process {child.pid}")
         return child
 
+    def _forget(self, name: str) -> None:
+        self._children.pop(name, None)
+        self._ended.add(name)
+
     def _watch_start(self, child: Child) -> str:
         """Wait until the node is in the graph; why it is not, otherwise."""
         deadline = time.monotonic() + self._settings.start_s
+        # One that was killed stays in the graph until it is missed: a second one must come.
+        others = self.get_node_names().count(child.name) if child.name in self._ended else 0
         while time.monotonic() < deadline and self.context.ok():
             if child.exit_status is not None:
                 break
-            if child.name in self.get_node_names():
+            count = self.get_node_names().count(child.name)
+            if count > others:
                 return ""
+            others = min(others, count)
             time.sleep(POLL_S)
         status = child.exit_status
         end([child])
@@ -159,7 +169,7 @@ class HostNode(EmghandNode):
             await run_in_thread(self, lambda: end([child]))
         finally:
             self._busy.discard(name)
-        self._children.pop(name, None)
+        self._forget(name)
         response.success = True
         response.message = f"{name}: ended with status {child.exit_status}"
         self.get_logger().info(response.message)

@@ -1,6 +1,7 @@
 """A host whose clock is wrong on purpose, as a process: OFFSET_S DRIFT_PPM JITTER_MS [ROS args].
 
-The question is taken late, by an exponentially distributed time: one-sided jitter.
+The question is taken late, by an exponentially distributed time: one-sided jitter. Prints the
+steady time [ns] at which the clock is off by exactly the offset.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ class SkewedClock:
 
     def __init__(self, offset_s: float, drift_ppm: float, jitter_s: float) -> None:
         self._origin = time.monotonic_ns()
+        print(self._origin, flush=True)
         self._offset_ns = round(offset_s * 1e9)
         self._drift = drift_ppm * 1e-6
         self._jitter_s = jitter_s
