@@ -3,8 +3,9 @@
     python benchmark/remote.py [--seconds 5] [--clock 60]
 
 Round trip: one `SetPort` call of a virtual port at a time, p50. Execution rate: such calls in one
-second, one after the other. Continuous rate: states that a remote node publishes as fast as they
-are acknowledged, received in one second; none is lost. Without ROS: the same call on the object.
+second, one after the other. Continuous rate: states that a remote node publishes as fast as the
+reader takes them (it asks for 100 more whenever it has taken 100; at most 500 are on their way),
+received in one second. Without ROS: the same call on the object.
 Two namespaces: two processes that share no network but a veth pair (needs the right to make one).
 
 Clock: another process whose clock is 1.7 s and 80 ppm off and that takes questions late, by 5 ms in
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -22,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +46,7 @@ REFERENCE = (  # PyMoa: round trip [ms], execution rate, continuous rate [Hz]
 def make_server() -> list[object]:
     """Maker of the virtual ports, and of a node that streams states while it is asked to."""
     from emghand_interfaces.msg import PortState
-    from std_srvs.srv import SetBool
+    from std_msgs.msg import UInt64
 
     from emghand_ros import qos
     from emghand_ros.node import EmghandNode
@@ -54,27 +56,19 @@ def make_server() -> list[object]:
         def __init__(self) -> None:
             super().__init__("streamer")
             self._publisher = self.create_publisher(PortState, "/stream", qos.EVENT)
-            self._on = threading.Event()
-            self.create_service(SetBool, "/stream/set", self._on_set)
+            self._allowed = threading.Semaphore(0)
+            self.create_subscription(UInt64, "/stream/more", self._on_more, qos.EVENT)
             threading.Thread(target=self._run, daemon=True).start()
 
-        def _on_set(self, request: object, response: object) -> object:
-            self._on.set() if request.data else self._on.clear()
-            response.success = True
-            return response
+        def _on_more(self, message: UInt64) -> None:
+            self._allowed.release(message.data)
 
         def _run(self) -> None:
-            from rclpy.duration import Duration
-
             message = PortState(port="out", kind="digital", channels=["motor"], values=[1.0])
-            count = 0
-            while True:
-                self._on.wait()
-                for _ in range(BURST):
-                    message.header.stamp.sec = count
-                    self._publisher.publish(message)
-                    count += 1
-                self._publisher.wait_for_all_acked(Duration(seconds=2.0))
+            for count in itertools.count():
+                self._allowed.acquire()
+                message.header.stamp.sec = count
+                self._publisher.publish(message)
 
     return [PortNode, Streamer]
 
@@ -90,7 +84,7 @@ def ask(seconds: float, servers: list[object] = ()) -> dict[str, float]:
     """Role: the caller; the servers run in this process when they are given."""
     from emghand_interfaces.msg import PortState
     from emghand_interfaces.srv import SetPort
-    from std_srvs.srv import SetBool
+    from std_msgs.msg import UInt64
 
     from emghand_ros import qos
     from emghand_ros.node import EmghandNode, make_executor, spin
@@ -107,9 +101,8 @@ def ask(seconds: float, servers: list[object] = ()) -> dict[str, float]:
         if made:
             thread.start()
         ports = node.create_client(SetPort, "/port_node/out/set")
-        stream = node.create_client(SetBool, "/stream/set")
+        more = node.create_publisher(UInt64, "/stream/more", qos.EVENT)
         wait_until(ports.service_is_ready, "the ports", 30.0)
-        wait_until(stream.service_is_ready, "the stream", 30.0)
         request = SetPort.Request(port="out", channels=["motor"], values=[1.0])
         times: list[int] = []
 
@@ -131,17 +124,23 @@ def ask(seconds: float, servers: list[object] = ()) -> dict[str, float]:
         while time.monotonic() < end:
             call()
         counts: list[int] = []
-        node.create_subscription(
-            PortState, "/stream", lambda m: counts.append(m.header.stamp.sec), qos.EVENT
+
+        def on_state(message: PortState) -> None:
+            counts.append(message.header.stamp.sec)
+            if len(counts) % BURST == 0:
+                more.publish(UInt64(data=BURST))
+
+        node.create_subscription(PortState, "/stream", on_state, qos.EVENT)
+        wait_until(
+            lambda: node.count_publishers("/stream") and more.get_subscription_count(),
+            "the stream",
         )
-        wait_until(lambda: node.count_publishers("/stream") == 1, "the stream")
-        time.sleep(1.0)  # until both ends of the topic know of each other
-        graph.result(stream.call_async(SetBool.Request(data=True)), "the start")
-        time.sleep(0.5)
+        time.sleep(1.0)  # until both ends of the topics know of each other
+        more.publish(UInt64(data=5 * BURST))
+        wait_until(lambda: len(counts) > 5 * BURST, "the states")
         before, began = len(counts), time.monotonic()
         time.sleep(seconds)
         received, took = len(counts) - before, time.monotonic() - began
-        graph.result(stream.call_async(SetBool.Request(data=False)), "the end")
         stop.set()
         if made:
             thread.join()
@@ -227,14 +226,24 @@ def across(
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure_clock(seconds: float) -> str:
+def measure_clock(seconds: float, prefix: Sequence[str] = ()) -> str:
     """One real run of the clock node against a skewed clock in another process."""
     from rclpy.parameter import Parameter
 
     from emghand_ros.testing import Graph
     from host_node.clock_node import ClockNode
 
-    command = [sys.executable, str(SKEWED), "1.7", "80", "5", "--ros-args", "-p", "host:=remote"]
+    command = [
+        *prefix,
+        sys.executable,
+        str(SKEWED),
+        "1.7",
+        "80",
+        "5",
+        "--ros-args",
+        "-p",
+        "host:=remote",
+    ]
     with Graph(isolated=True) as graph:
         host = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
@@ -250,8 +259,9 @@ def measure_clock(seconds: float) -> str:
     error = estimate.reference_ns + estimate.offset_ns - true
     return (
         f"clock after {seconds:g} s, {estimate.pings} pings: offset wrong by "
-        f"{error * 1e-6:+.3f} ms (stated ± {estimate.uncertainty_ns * 1e-6:.3f} ms), drift {estimate.drift_ppm:.2f} ppm "
-        f"(true 80.01, stated ± {estimate.drift_uncertainty_ppm:.1f}), shortest round trip "
+        f"{error * 1e-6:+.3f} ms (stated ± {estimate.uncertainty_ns * 1e-6:.3f} ms), "
+        f"drift {estimate.drift_ppm:.2f} ppm (true 80.01, "
+        f"stated ± {estimate.drift_uncertainty_ppm:.1f}), shortest round trip "
         f"{estimate.round_trip_ns * 1e-6:.2f} ms"
     )
 
@@ -271,12 +281,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--clock", type=float, default=60.0)
-    parser.add_argument("--role", choices=("serve", "ask"), help=argparse.SUPPRESS)
+    parser.add_argument("--role", choices=("serve", "ask", "clock"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.role == "serve":
         serve()
     if args.role == "ask":
         print(json.dumps(ask(args.seconds)))
+        return
+    if args.role == "clock":
+        print(measure_clock(args.clock, ["ip", "netns", "exec", HOSTS[0]]))
         return
     print(
         f"{'':26} {'round trip':>10} {'p99':>8} {'executions':>12} {'continuous':>14} {'lost':>6}"
@@ -294,10 +307,16 @@ def main() -> None:
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET",
         "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4",
     }
+    far = ""
     try:
         with namespaces():
             prefixes = tuple(["ip", "netns", "exec", name] for name in HOSTS)
             print(line("two namespaces", across(alone, args.seconds, prefixes)), flush=True)
+            if args.clock > 0:
+                role = [sys.executable, __file__, "--role", "clock", "--clock", str(args.clock)]
+                far = subprocess.run(
+                    [*prefixes[1], *role], env=alone, stdout=subprocess.PIPE, text=True, check=True
+                ).stdout.strip()
     except OSError as error:
         print(f"two namespaces: not measured, they cannot be made here ({error})")
     for name, trip, rate, continuous in REFERENCE:
@@ -305,7 +324,9 @@ def main() -> None:
         print(f"{name:26} {told:>10} {'':8} {rate:12.0f} {continuous:14.0f}")
     if args.clock > 0:
         claim_domain()
-        print(measure_clock(args.clock))
+        print(f"two processes: {measure_clock(args.clock)}")
+        if far:
+            print(f"two namespaces: {far}")
 
 
 if __name__ == "__main__":

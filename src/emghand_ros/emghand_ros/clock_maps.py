@@ -8,6 +8,7 @@ from emghand_interfaces.msg import ClockMap
 from rclpy.node import Node
 
 from emghand.clocks import ClockEstimate, ClockTrack, LocalTime
+from emghand.clocks.recorded import estimate_of
 from emghand.errors import UserError
 from emghand_ros import qos
 from emghand_ros.conversions import ns_to_time
@@ -41,20 +42,6 @@ def clock_map_to_ros(estimate: ClockEstimate, remote: str, now_ns: int) -> Clock
     return message
 
 
-def clock_map_from_ros(message: ClockMap) -> ClockEstimate:
-    """Map of a message; the error of the drift is not in it."""
-    return ClockEstimate(
-        message.reference_ns,
-        message.offset_ns,
-        message.drift_ppm,
-        message.uncertainty_ns,
-        0.0,
-        message.residual_ns,
-        message.pings,
-        message.round_trip_ns,
-    )
-
-
 class RemoteClocks:
     """For a node that gets stamps of other hosts: follows /clock_map.
 
@@ -86,5 +73,5 @@ class RemoteClocks:
 
     def _on_message(self, message: ClockMap) -> None:
         track = self._tracks.setdefault(message.remote, ClockTrack(KEPT))
-        track.add(clock_map_from_ros(message))
+        track.add(estimate_of(message))
         self._on_map(message.remote)

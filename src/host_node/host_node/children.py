@@ -52,7 +52,10 @@ class Child:
     def __init__(self, name: str, kind: Kind, arguments: str) -> None:
         self.name = name
         parameters = kind.resolve(arguments)
+        # Python environments made of ROS wheels note here that they were entered: a program of
+        # another environment must enter its own.
         environment = dict(os.environ)
+        environment.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None)
         spec = NodeProcess(
             label=name,
             executable=find_executable(kind.package, kind.executable, environment),

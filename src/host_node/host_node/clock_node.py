@@ -104,7 +104,7 @@ class ClockNode(EmghandNode):
         self._remotes: dict[str, _Remote] = {}
         self._steps: dict[str, int] = {}
         self._maps = self.create_publisher(ClockMap, "/clock_map", qos.EVENT)
-        self.create_timer(LOOK_S, self._look)
+        self.create_timer(LOOK_S, lambda: self.active and self._look())
         self.create_timer(self._settings.ping_period, self._ping)
         self.create_timer(self._settings.publish_period, self._publish)
 
@@ -114,8 +114,6 @@ class ClockNode(EmghandNode):
 
     def _look(self) -> None:
         """Find hosts by their service; two of one name are told, and not pinged."""
-        if not self.active and self._remotes:
-            return
         for service, kinds in self.get_service_names_and_types():
             match = SERVICE.fullmatch(service)
             if match is None or KIND not in kinds:

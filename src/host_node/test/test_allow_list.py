@@ -1,5 +1,6 @@
 """What a host lets itself be asked for."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,9 @@ def test_a_wrong_list_is_refused_with_the_place(tmp_path, text, says):
     with pytest.raises(UserError, match=says) as error:
         load(tmp_path, text)
     assert "hosts.yaml" in str(error.value)
+
+
+def test_the_list_in_the_documentation_is_valid(tmp_path):
+    text = (Path(__file__).parents[3] / "docs" / "clocks.md").read_text()
+    (code,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert load(tmp_path, code)["feeder"].resolve('{"virtual.seed": 3}')["virtual.seed"] == 3

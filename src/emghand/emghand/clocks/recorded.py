@@ -24,17 +24,19 @@ def tracks_of_bag(path: str | Path) -> dict[str, ClockTrack]:
     with BagReader(path) as bag:
         for raw in bag.messages([TOPIC]):
             message = cast(Any, bag.decode(raw))
-            track = tracks.setdefault(message.remote, ClockTrack())
-            track.add(
-                ClockEstimate(
-                    int(message.reference_ns),
-                    int(message.offset_ns),
-                    float(message.drift_ppm),
-                    float(message.uncertainty_ns),
-                    0.0,
-                    float(message.residual_ns),
-                    int(message.pings),
-                    float(message.round_trip_ns),
-                )
-            )
+            tracks.setdefault(message.remote, ClockTrack()).add(estimate_of(message))
     return tracks
+
+
+def estimate_of(message: Any) -> ClockEstimate:
+    """What a ``ClockMap`` says; the error of the drift is not in it, and 0 here."""
+    return ClockEstimate(
+        reference_ns=int(message.reference_ns),
+        offset_ns=int(message.offset_ns),
+        drift_ppm=float(message.drift_ppm),
+        uncertainty_ns=float(message.uncertainty_ns),
+        drift_uncertainty_ppm=0.0,
+        residual_ns=float(message.residual_ns),
+        pings=int(message.pings),
+        round_trip_ns=float(message.round_trip_ns),
+    )
