@@ -87,9 +87,10 @@ def ask(seconds: float, servers: list[object] = ()) -> dict[str, float]:
     from std_msgs.msg import UInt64
 
     from emghand_ros import qos
-    from emghand_ros.node import EmghandNode, make_executor, spin
+    from emghand_ros.node import SWITCH_INTERVAL_S, EmghandNode, make_executor, spin
     from emghand_ros.testing import Graph, wait_until
 
+    sys.setswitchinterval(SWITCH_INTERVAL_S)  # as every node does
     with Graph(isolated=True) as graph:
         node = graph.add(EmghandNode("caller"))
         executor, stop = make_executor(), threading.Event()

@@ -106,4 +106,5 @@ def _hull(points: Sequence[Point], side: float) -> Floats:
 
 def _edge_slopes(hull: Floats) -> Floats:
     steps = np.diff(hull, axis=0)
-    return steps[:, 1] / steps[:, 0]
+    with np.errstate(over="ignore"):  # then it is steeper than any line that counts
+        return steps[:, 1] / steps[:, 0]
