@@ -13,6 +13,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 from decoder_node.decoder_node import DecoderNode
 from decoder_node.feature_node import FeatureNode
 from emghand_ros.testing import Graph
+from host_node.clock_node import ClockNode
+from host_node.host_node import HostNode
+from host_node.port_node import PortNode
 from session_node.node import SessionNode
 from session_node.protocol_node import ProtocolNode
 from session_node.sound_node import SoundNode
@@ -46,7 +49,10 @@ def values_of(node):
 @pytest.mark.ros
 @pytest.mark.parametrize(
     "make",
-    [FeatureNode, DecoderNode, SessionNode, ProtocolNode, SoundNode],
+    [
+        FeatureNode, DecoderNode, SessionNode, ProtocolNode, SoundNode, HostNode, ClockNode,
+        PortNode,
+    ],  # fmt: skip
     ids=lambda m: m.__name__,
 )
 def test_the_parameter_file_states_every_default_and_can_be_loaded(make):

@@ -1,0 +1,1 @@
+"""Devices with ports, one file each."""
