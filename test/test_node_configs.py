@@ -50,9 +50,15 @@ def values_of(node):
 @pytest.mark.parametrize(
     "make",
     [
-        FeatureNode, DecoderNode, SessionNode, ProtocolNode, SoundNode, HostNode, ClockNode,
+        FeatureNode,
+        DecoderNode,
+        SessionNode,
+        ProtocolNode,
+        SoundNode,
+        HostNode,
+        ClockNode,
         PortNode,
-    ],  # fmt: skip
+    ],
     ids=lambda m: m.__name__,
 )
 def test_the_parameter_file_states_every_default_and_can_be_loaded(make):
