@@ -25,17 +25,27 @@ class Target:
     Parameters
     ----------
     goal : tuple of float, shape (n_dofs,)
-        All DOFs count, those that stay at 0 too.
     radius : float
-        Largest Euclidean distance over all DOFs.
     dwell_s, time_limit_s : float
         [s]
+    rule : str
+        ``active``: the Euclidean distance over the DOFs that leave rest is at most the radius.
+        ``every``: as in Target Achievement Control, each DOF is that near, also those at rest.
     """
 
     goal: tuple[float, ...]
     radius: float = 0.15
     dwell_s: float = 1.0
     time_limit_s: float = 10.0
+    rule: str = "active"
+
+    def distance(self, x: Floats) -> Floats:
+        """Distance of postures, shape (..., n_dofs), in the sense of the rule; shape (...)."""
+        goal = np.array(self.goal)
+        away = x - goal
+        if self.rule == "every":
+            return np.asarray(np.abs(away).max(axis=-1))
+        return np.asarray(np.linalg.norm(away[..., goal != 0.0], axis=-1))
 
     @property
     def moving(self) -> int:
@@ -89,7 +99,7 @@ def run_trial(loop: ClosedLoop, target: Target) -> Attempt:
     dwell = round(target.dwell_s * rate)
     for _ in range(round(target.time_limit_s * rate)):
         course.append(loop.step(goal).hand)
-        held = held + 1 if np.linalg.norm(course[-1] - goal) <= target.radius else 0
+        held = held + 1 if target.distance(course[-1]) <= target.radius else 0
         if held > dwell:
             break
     loop.user.learn()
@@ -97,7 +107,7 @@ def run_trial(loop: ClosedLoop, target: Target) -> Attempt:
 
 
 def _attempt(target: Target, course: Floats, completed: bool, held: int, rate: float) -> Attempt:
-    distance = np.linalg.norm(course - np.array(target.goal), axis=1)
+    distance = target.distance(course)
     inside = distance <= target.radius
     entered = int(np.argmax(inside)) if inside.any() else -1
     begin = len(course) - held
@@ -122,13 +132,26 @@ def _attempt(target: Target, course: Floats, completed: bool, held: int, rate: f
 
 
 def targets(
-    n_dofs: int, rng: np.random.Generator, pairs: int = 12, amplitude: float = 0.75
+    n_dofs: int, rng: np.random.Generator, pairs: int = 12, distance: float = 0.5
 ) -> list[Target]:
-    """Every DOF in both directions, and pairs of DOFs in any directions, in random order."""
-    goals = [_posture(n_dofs, {i: s * amplitude}) for i in range(n_dofs) for s in (1.0, -1.0)]
+    """Centre-out: every DOF in both directions, and pairs of DOFs, in random order.
+
+    Parameters
+    ----------
+    n_dofs : int
+    rng : numpy.random.Generator
+        Draws the pairs and the order.
+    pairs : int
+        Number of pairs.
+    distance : float
+        Euclidean distance of all targets from rest, so that all are equally difficult in the sense
+        of Fitts: in a pair each DOF goes `distance` / sqrt(2).
+    """
+    goals = [_posture(n_dofs, {i: s * distance}) for i in range(n_dofs) for s in (1.0, -1.0)]
+    side = distance / np.sqrt(2.0)
     for _ in range(pairs if n_dofs > 1 else 0):
         i, j = rng.choice(n_dofs, 2, replace=False).tolist()
-        a, b = (amplitude * rng.choice([1.0, -1.0], 2)).tolist()
+        a, b = (side * rng.choice([1.0, -1.0], 2)).tolist()
         goals.append(_posture(n_dofs, {i: a, j: b}))
     return [Target(goals[i]) for i in rng.permutation(len(goals)).tolist()]
 

@@ -35,7 +35,7 @@ class UserSettings:
         live=False,
     )
     movement_s: float = setting(
-        0.09,
+        0.06,
         "Time constant of a movement to a new target (two equal poles)",
         unit="s",
         low=0.01,
@@ -51,26 +51,31 @@ class UserSettings:
         live=False,
     )
     correction: float = setting(
-        1.5,
+        2.0,
         "Share of a seen error that is corrected per second; 0: the user does not look",
         unit="1/s",
         low=0.0,
         high=20.0,
         live=False,
     )
-    tolerance: float = setting(
-        0.04, "Errors of a DOF up to this are let be", low=0.0, high=1.0, live=False
+    care: float = setting(
+        0.15,
+        "Smaller errors of a DOF are corrected the more gently the smaller they are",
+        low=0.0,
+        high=1.0,
+        live=False,
     )
     noise: float = setting(
-        0.05,
-        "Standard deviation of the motor noise of a practised user, relative to the effort",
+        0.02,
+        "Standard deviation of the motor noise of a practised user, relative to the effort; the "
+        "synthetic muscles have their own unsteadiness beside",
         low=0.0,
         high=1.0,
         live=False,
     )
     novice: float = setting(
         1.0,
-        "How much larger noise and tolerance are before any practice: 1 is twice as large",
+        "How much larger the noise is before any practice: 1 is twice as large",
         low=0.0,
         high=10.0,
         live=False,
@@ -103,7 +108,7 @@ class UserSettings:
             movement_s=about(cls.movement_s, 0.2),
             loop_s=about(cls.loop_s, 0.15),
             correction=about(cls.correction, 0.25),
-            tolerance=about(cls.tolerance, 0.25),
+            care=about(cls.care, 0.25),
             noise=about(cls.noise, 0.3),
             novice=about(cls.novice, 0.3),
             practice_trials=about(cls.practice_trials, 0.3),
@@ -161,7 +166,7 @@ class SimulatedUser:
 
     @property
     def clumsiness(self) -> float:
-        """Factor of noise and tolerance: 1 with all practice, `1 + novice` with none."""
+        """Factor of the noise: 1 with all practice, `1 + novice` with none."""
         s = self.settings
         return 1.0 + s.novice * float(np.exp(-self.trials / s.practice_trials))
 
@@ -202,9 +207,8 @@ class SimulatedUser:
             self._correction = self._correction * self._relax
         elif seen is not None:
             error = expected - seen - (self._correction - corrected)
-            allowed = self.settings.tolerance * self.clumsiness
-            error = np.sign(error) * np.maximum(np.abs(error) - allowed, 0.0)
-            self._correction = self._correction + self._pace * error
+            urgency = np.minimum(np.abs(error) / max(self.settings.care, 1e-9), 1.0)
+            self._correction = self._correction + self._pace * urgency * error
         effort = self.known @ second + self._correction
         within = np.clip(effort, -1.0, 1.0)
         # Nobody goes on pressing harder than they can.
