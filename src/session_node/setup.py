@@ -19,6 +19,7 @@ setup(
     entry_points={
         "console_scripts": [
             "session_node = session_node.node:main",
+            "simulated_user = session_node.simulated_user:main",
         ],
     },
 )
