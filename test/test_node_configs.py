@@ -14,6 +14,7 @@ from decoder_node.decoder_node import DecoderNode
 from decoder_node.feature_node import FeatureNode
 from emghand_ros.testing import Graph
 from session_node.node import SessionNode
+from session_node.simulated_user import SimulatedUserNode
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 OF_EVERY_NODE = {
@@ -42,7 +43,11 @@ def values_of(node):
 
 
 @pytest.mark.ros
-@pytest.mark.parametrize("make", [FeatureNode, DecoderNode, SessionNode], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "make",
+    [FeatureNode, DecoderNode, SessionNode, SimulatedUserNode],
+    ids=lambda m: m.__name__,
+)
 def test_the_parameter_file_states_every_default_and_can_be_loaded(make):
     with Graph() as graph:
         node = graph.add(make())

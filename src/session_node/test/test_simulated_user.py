@@ -58,15 +58,13 @@ class Loop:
     def __init__(self, graph, folder, model, **user):
         path = folder / "m.emgmodel"
         save_model(model, path)
-        self.node = graph.add(EmghandNode("bench"))
+        self.node = EmghandNode("bench")
         self.hand = SimulatedHand(HandSettings(), len(DOFS), 62.5)
         self.goal, self.courses, self.intentions = np.zeros(2), [], []
         self.states = self.node.create_publisher(JointState, "/hand/state", qos.TICK)
         self.prompts = self.node.create_publisher(JointState, "/task/x_d", qos.TICK)
         self.session = self.node.create_publisher(SessionState, "/session/state", qos.STATE)
-        self.node.create_subscription(
-            JointState, "/decoder/out_x_hat", self.command, qos.TICK
-        )
+        self.node.create_subscription(JointState, "/decoder/out_x_hat", self.command, qos.TICK)
         self.node.create_subscription(
             JointState, "/user/intention", self.intentions.append, qos.TICK
         )
@@ -85,6 +83,7 @@ class Loop:
         for node in nodes:
             graph.add(node)
             graph.call(node.start)
+        graph.add(self.node)  # last, so that it hears nothing any more when it ends
         wait_until(lambda: self.courses, "the first command")
         self.node.create_timer(1 / 60, self.prompt)
 

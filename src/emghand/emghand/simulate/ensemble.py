@@ -44,7 +44,9 @@ def run(settings: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
 
     def goals(distance: float = 0.5, rule: str = "active") -> list[Target]:
         rng = np.random.default_rng([seed, 84])
-        return [_with_rule(t, rule) for t in targets(len(subject.person.dofs), rng, pairs, distance)]
+        return [
+            _with_rule(t, rule) for t in targets(len(subject.person.dofs), rng, pairs, distance)
+        ]
 
     def latched(kind: str) -> list[Attempt]:
         own = subject.apart()
@@ -126,8 +128,10 @@ class UserSweep:
         check_keys(document, known)
         numbers = {"users": 20, "repetitions": 5, "pairs": 12}
         numbers |= {k: int(v) for k, v in document.items() if k in numbers}
+        # The default decoder is chosen by leaving one repetition out.
+        least_of = {"users": 1, "repetitions": 2, "pairs": 0}
         for name, value in numbers.items():
-            least = 0 if name == "pairs" else 1
+            least = least_of[name]
             if value < least:
                 raise UserError(f"{name}: must be at least {least}, got {value}")
         conditions = tuple(map(str, document.get("conditions", USUAL)))

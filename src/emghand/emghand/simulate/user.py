@@ -196,7 +196,9 @@ class SimulatedUser:
         ndarray, shape (n_dofs,)
             In [-1, 1].
         """
-        self._seen.append((_copy(target, self.n_dofs), None if hand is None else _copy(hand, self.n_dofs)))
+        self._seen.append(
+            (_copy(target, self.n_dofs), None if hand is None else _copy(hand, self.n_dofs))
+        )
         wanted, seen = self._seen.popleft()
         self._wanted = wanted
         first, second = self._planned
