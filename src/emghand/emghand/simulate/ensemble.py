@@ -76,10 +76,10 @@ def run(settings: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
         found["scrambled"] = own.test(loop, goals()[::2])
     if asked & {"drifted", "adapted"}:
         own = subject.apart()
-        found["drifted"] = own.test(own.loop(3, **DRIFT), goals())
+        found["drifted"] = own.test(own.loop(3, drift=DRIFT), goals())
         own = subject.apart()
-        model, _ = own.adapt(**DRIFT)
-        found["adapted"] = own.test(own.loop(3, model, **DRIFT), goals())
+        model, _ = own.adapt(DRIFT)
+        found["adapted"] = own.test(own.loop(3, model, drift=DRIFT), goals())
     return {
         condition: {
             name: summary([a for a in attempts if a.target.moving == moving])
@@ -117,7 +117,7 @@ class UserSweep:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], folder: Path) -> UserSweep:
-        """Sweep from the content of its file: ``users``, ``conditions``, ``repetitions``, ``pairs``.
+        """Sweep from the content of its file; its keys are the parameters, ``users`` their number.
 
         Raises
         ------

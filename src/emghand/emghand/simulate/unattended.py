@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -111,10 +111,11 @@ class Subject:
         run: int,
         model: Model | None = None,
         output: OutputSettings | None = None,
-        **changes: Any,
+        drift: Mapping[str, float] | None = None,
     ) -> ClosedLoop:
-        """The user at the hand, with muscles of this run and changes to their settings."""
+        """The user at the hand, with muscles of this run; `drift`: changes to `person`."""
         self.user.relax()
+        changes: dict[str, Any] = dict(drift or {})
         person = replace(self.person, run=run, **changes)
         return ClosedLoop(model or self.model, self.user, person, output)
 
@@ -122,7 +123,7 @@ class Subject:
         """Try targets one after the other."""
         return [run_trial(loop, target) for target in targets]
 
-    def adapt(self, run: int = 10, **drift: float) -> tuple[Model, list[Notice]]:
+    def adapt(self, drift: Mapping[str, float], run: int = 10) -> tuple[Model, list[Notice]]:
         """Use the hand without and then with drifted electrodes while the decoder adapts.
 
         Rule, worker and exchange are those of the running decoder, asked within the tick.
@@ -137,7 +138,7 @@ class Subject:
         window = self._use(self.loop(run), OWN_USE_S, run)
         reference = reference_of(self.model, window, RINGS)
         settings = AdaptationSettings(enabled=True, wait=True)
-        loop = self.loop(run + 1, **drift)
+        loop = self.loop(run + 1, drift=drift)
         notices: list[Notice] = []
         with tempfile.TemporaryDirectory() as folder:
             setup = Setup(
