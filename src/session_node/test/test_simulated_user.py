@@ -72,7 +72,9 @@ class Loop:
         nodes = (
             EmgDriver(
                 parameter_overrides=parameters(
-                    synthetic__intention="user/intention", synthetic__dofs=list(DOFS)
+                    synthetic__intention="user/intention",
+                    synthetic__dofs=list(DOFS),
+                    synthetic__variability=0.0,
                 )
             ),
             FeatureNode(parameter_overrides=parameters(channel_map=channel_map)),
