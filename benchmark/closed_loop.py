@@ -50,13 +50,17 @@ def tables(report: Report, title: str) -> list[Table]:
     heads = (("targets", "users", "trials", "mean", "worst", "p25", "median", "p75"), MEASURES)
     columns = (("targets", "users", "trials", *shares), MEASURES)
     found = []
+    failed = any("error" in row for row in report.table)
     for text, names, keys in zip(("completion", "median user"), heads, columns, strict=True):
         table = Table("condition", *(("targets",) if keys is MEASURES else ()), *names)
+        if failed:
+            table.add_column("error")
         table.title = f"{title}: {text}"
         for row in report.table:
             kind = (row["targets"],) if keys is MEASURES and "targets" in row else ()
             cells = [_text(row.get(key), key) for key in keys]
-            table.add_row(row["condition"], *kind, *cells, row.get("error", ""))
+            error = (row.get("error", ""),) if failed else ()
+            table.add_row(row["condition"], *kind, *cells, *error)
         found.append(table)
     return found
 
