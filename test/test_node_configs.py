@@ -18,6 +18,7 @@ from host_node.host_node import HostNode
 from host_node.port_node import PortNode
 from session_node.node import SessionNode
 from session_node.protocol_node import ProtocolNode
+from session_node.simulated_user import SimulatedUserNode
 from session_node.sound_node import SoundNode
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -58,6 +59,7 @@ def values_of(node):
         HostNode,
         ClockNode,
         PortNode,
+        SimulatedUserNode,
     ],
     ids=lambda m: m.__name__,
 )

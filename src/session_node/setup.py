@@ -22,6 +22,7 @@ setup(
             "perturbation_node = session_node.perturbation_node:main",
             "sound_node = session_node.sound_node:main",
             "protocol_node = session_node.protocol_node:main",
+            "simulated_user = session_node.simulated_user:main",
         ],
     },
 )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from emghand_interfaces.msg import EmgFrame, EmgInfo
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState
 
 from emg_driver import devices
@@ -23,6 +24,7 @@ from emghand_ros.device_runner import DeviceRunner, DriverSettings
 from emghand_ros.node import EmghandNode, run
 
 KINDS = discover(devices)
+TASK_TOPIC = "task/x_d"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class EmgDriver(EmghandNode):
             EmgFrame, "emg/raw", qos.EMG, qos_overriding_options=overrides
         )
         self._info = self.create_publisher(EmgInfo, "emg/info", qos.LATCHED)
-        self.create_subscription(JointState, "task/x_d", self._on_task, qos.COMMAND)
+        self._intention: Subscription | None = None
         self._stream: Stream | None = None
         self._blocks = Blocks(1)
         self._sample_clock = SampleClock(1.0)
@@ -64,6 +66,11 @@ class EmgDriver(EmghandNode):
     def configure(self) -> None:
         """Make the device: checks its settings and reads files."""
         self._runner.configure(self._runner.settings.block_size)
+        if isinstance(self._runner.device, FollowsTask):
+            topic = getattr(self._runner.device, "intention_topic", TASK_TOPIC)
+            self._intention = self.create_subscription(
+                JointState, topic, self._on_task, qos.COMMAND
+            )
 
     def activate(self) -> None:
         """Connect in the acquisition thread and stream."""
@@ -76,6 +83,9 @@ class EmgDriver(EmghandNode):
     def cleanup(self) -> None:
         """Forget the device."""
         self._runner.cleanup()
+        if self._intention is not None and self.context.ok():
+            self.destroy_subscription(self._intention)
+        self._intention = None
 
     def diagnose(self) -> tuple[bytes, str, dict[str, object]]:
         """State of the device, and what was published, dropped and discarded."""

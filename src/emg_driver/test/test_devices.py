@@ -150,3 +150,17 @@ def test_file_skips_what_a_halted_process_did_not_play(npz, monkeypatch):
 def test_mistakes_are_named_before_anything_starts(npz, changes, says):
     with pytest.raises(UserError, match=says):
         file.FileDevice(file.Settings(**{"path": npz, **changes}))
+
+
+def test_a_simulated_user_has_the_delay_and_the_synthetic_arm_none():
+    kind = discover(devices)["synthetic"]
+    courses = {}
+    for topic in ("task/x_d", "user/intention"):
+        device = kind.make(kind.settings(intention=topic, hum=0.0, noise=0.0), 160)
+        assert device.intention_topic == topic
+        device.set_intention({"index_flex": 1.0})
+        device.open()
+        courses[topic] = device.read(1.0).samples
+    # 0.15 s of reaction: nothing within the first 0.15 s.
+    assert not courses["task/x_d"][:140].any()
+    assert courses["user/intention"][:140].any()

@@ -1,10 +1,10 @@
-"""Synthetic person: makes surface EMG from what the task prompts."""
+"""Synthetic person: makes surface EMG from what the task prompts, or a simulated user intends."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from emghand.simulate import Intention, SyntheticEmg, SyntheticSettings
 from emghand.storage.datasets import default_block_size
 from emghand.storage.recording import Stream
 
+PROMPT, USER = "task/x_d", "user/intention"
 BUFFER_S = 1.0
 """What the simulated amplifier can hold while nobody reads it."""
 
@@ -34,6 +35,13 @@ class Settings(SyntheticSettings):
         high=60.0,
         live=False,
     )
+    intention: str = setting(
+        PROMPT,
+        "Topic of the intention: the prompts themselves, followed after reaction_s; or that of the "
+        "node simulated_user, who has seen the hand and has a delay of their own",
+        choices=(PROMPT, USER),
+        live=False,
+    )
 
 
 class SyntheticDevice:
@@ -46,6 +54,10 @@ class SyntheticDevice:
     speed = 1.0
 
     def __init__(self, settings: Settings, block_size: int = 0) -> None:
+        if settings.intention == USER:
+            # The reaction is that of the user.
+            settings = replace(settings, reaction_s=0.0)
+        self.intention_topic = settings.intention
         self._settings = settings
         self._block = block_size or default_block_size(settings.rate)
         self._emg = SyntheticEmg(settings)

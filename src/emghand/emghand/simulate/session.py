@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from emghand.simulate.arm import Floats
 from emghand.simulate.emg import SyntheticEmg
 from emghand.simulate.settings import SyntheticSettings
 from emghand.storage.recording import (
@@ -19,8 +22,24 @@ from emghand.tasks.movements import Schedule
 PROMPT_RATE = 62.5
 
 
+def synthetic_stream(emg: SyntheticEmg, block_size: int = 16) -> Stream:
+    """What the EMG of a synthetic person is, as a device would say."""
+    return Stream(
+        device="synthetic",
+        stream=f"synthetic-{emg.settings.seed}-{emg.settings.run}",
+        channel_names=emg.channel_names,
+        rate=emg.settings.rate,
+        block_size=block_size,
+        unit="V",
+        full_scale=emg.settings.full_scale,
+    )
+
+
 def simulate_recording(
-    schedule: Schedule, settings: SyntheticSettings | None = None, block_size: int = 16
+    schedule: Schedule,
+    settings: SyntheticSettings | None = None,
+    block_size: int = 16,
+    follow: Callable[[Floats], Floats] | None = None,
 ) -> Recording:
     """Record the synthetic person while they follow a schedule of prompts.
 
@@ -31,6 +50,9 @@ def simulate_recording(
     settings : SyntheticSettings, optional
     block_size : int
         Samples per block; does not change the samples.
+    follow : callable, optional
+        What the person intends when shown prompts: gets those of their DOFs and returns as many,
+        shape (n, n_dofs), at `PROMPT_RATE`. Default: exactly what is shown.
 
     Returns
     -------
@@ -57,24 +79,18 @@ def simulate_recording(
             periods.append(Period(stamp, prompt.period, name, index, trial.repetition, trial.index))
     n_samples = int(schedule.duration * rate) // block_size * block_size
     held = np.minimum((np.arange(n_samples) * PROMPT_RATE / rate).astype(int), n_prompts - 1)
-    intention = np.zeros((n_samples, len(emg.dofs)))
+    intended = np.zeros((n_prompts, len(emg.dofs)))
     for i, name in enumerate(emg.dofs):
         if name in schedule.dofs:
-            intention[:, i] = x_d[held, schedule.dofs.index(name)]
-    samples = emg.push(intention)
+            intended[:, i] = x_d[:, schedule.dofs.index(name)]
+    if follow is not None:
+        intended = follow(intended)
+    samples = emg.push(intended[held])
     blocks = [
         Block(first, round(first / rate * 1e9), samples[first : first + block_size])
         for first in range(0, n_samples, block_size)
     ]
-    stream = Stream(
-        device="synthetic",
-        stream=f"synthetic-{emg.settings.seed}-{emg.settings.run}",
-        channel_names=emg.channel_names,
-        rate=rate,
-        block_size=block_size,
-        unit="V",
-        full_scale=emg.settings.full_scale,
-    )
+    stream = synthetic_stream(emg, block_size)
     series = Series(schedule.dofs, stamps, x_d)
     digest = recording_digest(stream, blocks, series, periods)
     return Recording("synthetic", stream, blocks, x_d=series, periods=periods, digest=digest)

@@ -17,6 +17,7 @@ Row = dict[str, Any]
 KINDS = {
     "crossval": "emghand.sweep.crossval:CrossvalSweep",
     "actions": "emghand.actions.sweep:ActionSweep",
+    "users": "emghand.simulate.ensemble:UserSweep",
 }
 """Class of each kind of sweep; it has ``from_document(document, folder)`` beside what `Sweep`
 says."""
