@@ -33,6 +33,7 @@ ROSDEP = {
     "zstandard": "python3-rosbags-pip",
 }
 ROS = {
+    "action_msgs",
     "builtin_interfaces",
     "diagnostic_msgs",
     "dynamixel_sdk",
@@ -50,6 +51,7 @@ OPTIONAL = {
         "emghand_interfaces",
         "hand_bridge",
         "rclpy",
+        "rosidl_parser",
         "std_msgs",
         "std_srvs",
         "torch",

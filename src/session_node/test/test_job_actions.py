@@ -10,7 +10,7 @@ from emghand_interfaces.action import Calibrate, CollectTrials, Job
 from emghand_interfaces.msg import SessionState, SessionStatus
 from emghand_interfaces.srv import GetStatus
 from rclpy.action import ActionClient
-from session_maker import ACTIONS, make_session, simulated, write_bag
+from simulated_sessions import ACTIONS, make_session, simulated, write_bag
 
 from emghand.actions import load_action_map
 from emghand.storage.datasets import read_any

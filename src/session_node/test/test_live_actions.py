@@ -21,7 +21,7 @@ from emghand_interfaces.msg import (
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
-from session_maker import FEATURES, simulated, write_bag
+from simulated_sessions import FEATURES, simulated, write_bag
 from std_msgs.msg import Bool
 
 from bag_tools.recorder import BagRecorder

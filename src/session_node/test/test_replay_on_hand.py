@@ -10,7 +10,7 @@ from emghand_interfaces.msg import HandStatus
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
-from session_maker import simulated, write_bag
+from simulated_sessions import simulated, write_bag
 from std_srvs.srv import SetBool
 
 from emghand_ros import qos

@@ -10,6 +10,7 @@ from emghand.launchfile.context import find_prefix
 
 LAUNCH = Path(__file__).resolve().parents[4] / "launch"
 DECODING = {"feature_node", "decoder_node"}
+SESSION = {"session_node", "protocol_node"}
 ALWAYS = {"bag_recorder"}
 
 
@@ -25,10 +26,12 @@ def nodes(name, **arguments):
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("live", {}, {"emg_driver", "mujoco_bridge", "session_node"} | DECODING),
+        ("live", {}, {"emg_driver", "mujoco_bridge"} | SESSION | DECODING),
         ("live", {"hand": "none", "glove": "synthetic"},
-         {"emg_driver", "glove_driver", "session_node"} | DECODING),
-        ("live", {"hand": "servo"}, {"emg_driver", "servo_bridge", "session_node"} | DECODING),
+         {"emg_driver", "glove_driver"} | SESSION | DECODING),
+        ("live", {"user": "simulated"},
+         {"emg_driver", "mujoco_bridge", "simulated_user"} | SESSION | DECODING),
+        ("live", {"hand": "servo"}, {"emg_driver", "servo_bridge"} | SESSION | DECODING),
         ("collect", {}, {"emg_driver", "mujoco_bridge", "session_node", "feature_node"}),
         ("replay", {"bag": "b"}, {"bag_player", "mujoco_bridge"} | DECODING),
     ],
@@ -58,7 +61,7 @@ def test_the_network_is_heard_on_request_only(monkeypatch):
 def test_what_may_die_is_started_again():
     processes, _ = nodes("live", glove="synthetic")
     again = {name for name, process in processes.items() if process.respawn}
-    assert again == {"emg_driver", "glove_driver", "mujoco_bridge", "session_node"} | DECODING
+    assert again == {"emg_driver", "glove_driver", "mujoco_bridge"} | SESSION | DECODING
 
 
 def test_the_player_is_never_asked_to_command():
