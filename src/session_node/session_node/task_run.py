@@ -24,7 +24,12 @@ from emghand.tasks.spec import ACQUIRE, STILL_EPOCHS, Floats, set_digest
 from emghand.tasks.trial import COMPLETED, Progress, TrialRun
 from emghand_ros import qos
 from emghand_ros.conversions import MessageError, time_to_ns
-from emghand_ros.task_messages import perturbations_to_text, result_to_ros, spec_to_ros
+from emghand_ros.task_messages import (
+    perturbations_digest,
+    perturbations_to_text,
+    result_to_ros,
+    spec_to_ros,
+)
 from session_node.activity import CANCELLED, COMPLETE, FAILED, Activity
 from session_node.session_files import SessionBag, open_session
 
@@ -140,11 +145,13 @@ class TaskRun(Activity):
             return
         room = self.room
         definitions = room.publisher(String, "session/perturbations", qos.LATCHED)
-        definitions.publish(String(data=perturbations_to_text(self.task.perturbations)))
-        known = {p.label for p in self.task.perturbations}
+        text = perturbations_to_text(self.task.perturbations)
+        definitions.publish(String(data=text))
+        # What it says of other definitions, such as those of the run before, is not meant.
+        self._definitions = perturbations_digest(text)
         room.listen(String, "perturbation/state", self._on_perturber, qos.LATCHED)
         room.wait_for(
-            lambda: set(self._perturber.get("known", ())) == known or self._perturber_problem(),
+            lambda: self._perturber,
             self.stop,
             room.settings.decoder_wait,
             "the perturbation node",
@@ -179,7 +186,12 @@ class TaskRun(Activity):
             self._faults.append(message.fault)
 
     def _on_perturber(self, message: String) -> None:
-        self._perturber = json.loads(message.data)
+        try:
+            state = json.loads(message.data)
+        except ValueError:
+            return
+        if isinstance(state, dict) and state.get("of") == self._definitions:
+            self._perturber = state
 
     def _perturber_problem(self) -> str:
         return str(self._perturber.get("problem", ""))
