@@ -23,6 +23,7 @@ from emghand.tasks.perturbation import ALL
 from emghand.tasks.spec import ACQUIRE, STILL_EPOCHS, Floats, set_digest
 from emghand.tasks.trial import COMPLETED, Progress, TrialRun
 from emghand_ros import qos
+from emghand_ros.clock import steady_ns
 from emghand_ros.conversions import MessageError, time_to_ns
 from emghand_ros.task_messages import (
     perturbations_digest,
@@ -35,6 +36,8 @@ from session_node.session_files import SessionBag, open_session
 
 HAND_S = 2.0
 """A hand that says nothing for so long is gone."""
+FAULT_S = 10.0
+"""A fault that lasts so long does not pass by itself: the hand has to be armed again."""
 POLL_S = 0.1
 FEEDBACK_EVERY = 6
 NOMINAL_HZ = 60.0
@@ -78,6 +81,7 @@ class TaskRun(Activity):
         self._hand_problem = ""
         self._hand: HandStatus | None = None
         self._faults: list[str] = []
+        self._fault_since: int | None = None
         self._perturber: dict[str, Any] = {}
         self._count = 0
         self._last_ns = -1
@@ -181,9 +185,13 @@ class TaskRun(Activity):
 
     def _on_status(self, message: HandStatus) -> None:
         self._hand = message
-        if message.state == HandStatus.FAULT:
-            # It passes by itself: the trial goes on, and its result tells.
-            self._faults.append(message.fault)
+        if message.state != HandStatus.FAULT:
+            self._fault_since = None
+            return
+        # As long as it may pass by itself the trial goes on, and its result tells.
+        self._faults.append(message.fault)
+        if self._fault_since is None:
+            self._fault_since = steady_ns()
 
     def _on_perturber(self, message: String) -> None:
         try:
@@ -202,6 +210,9 @@ class TaskRun(Activity):
             return self._hand_problem
         if self._hand is not None and self._hand.state in (HandStatus.DISARMED, HandStatus.ESTOP):
             return f"the hand does not follow: {self._hand.reason or 'it is not armed'}"
+        if self._fault_since is not None and steady_ns() - self._fault_since > FAULT_S * 1e9:
+            reason = "" if self._hand is None else self._hand.reason
+            return f"the hand does not follow: it stays in a fault ({reason}), arm it again"
         return self._perturber_problem() or self.bag.problem()
 
     # The trials.

@@ -40,7 +40,7 @@ from emghand_ros.conversions import (
 from emghand_ros.node import EmghandNode
 from emghand_ros.task_messages import perturbations_to_text, spec_from_ros, spec_to_ros
 from emghand_ros.testing import Graph, wait_until
-from session_node import perturbation_node
+from session_node import perturbation_node, task_run
 from session_node.node import SessionNode
 from session_node.perturbation_node import PerturbationNode
 
@@ -223,6 +223,18 @@ def test_a_fault_of_the_hand_that_passes_is_told_with_its_trial(bench):
     assert told == [["watchdog"], None]
 
 
+def test_a_fault_that_lasts_ends_the_task_with_the_reason(bench, monkeypatch):
+    monkeypatch.setattr(task_run, "FAULT_S", 0.2)
+    handle = send(bench, trials=50)
+    wait_until(lambda: bench.heard["spec"], "the first trial")
+    fault = HandStatus(state=HandStatus.FAULT, fault="watchdog", reason="no command for 103 ms")
+    bench.graph.call(lambda: bench.hand.status.publish(fault))
+    answer = result(bench, handle)
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert "it stays in a fault (no command for 103 ms)" in answer.result.message
+    assert table_of(bench)["status"] == "failed"
+
+
 def test_a_start_that_is_never_taken_up_is_no_scored_trial(bench):
     text = TASK.replace("acquire: 3.0", "acquire: 0.2")
     (bench.folder / "task.yaml").write_text(text)
@@ -326,6 +338,7 @@ def test_perturbations_are_in_force_in_their_trials_and_only_there(bench):
     end_ns = time_to_ns(bench.heard["trial"][-1].end) + MARGIN_NS
     wait_until(lambda: time_to_ns(frames[-1].header.stamp) > end_ns, "what follows")
     wait_until(lambda: time_to_ns(outs[-1].header.stamp) > end_ns, "what follows")
+    passed, sent = list(frames), list(outs)  # more arrive all the time
     assert [list(m.perturbations) for m in bench.heard["spec"]] == [
         ["dead", "pull"],
         [],
@@ -335,9 +348,9 @@ def test_perturbations_are_in_force_in_their_trials_and_only_there(bench):
     def stamps(messages, dead):
         return [time_to_ns(m.header.stamp) for m in messages if dead(m)]
 
-    dead = stamps(frames, lambda m: (emg_from_ros(m)[:, 1] == 0).all())
-    pulled = stamps(outs, lambda m: list(m.position) == pytest.approx([0.1, 0.5]))
-    assert len(frames) == len(stamps(frames, lambda m: (emg_from_ros(m)[:, [0, 2]] == 1).all()))
+    dead = stamps(passed, lambda m: (emg_from_ros(m)[:, 1] == 0).all())
+    pulled = stamps(sent, lambda m: list(m.position) == pytest.approx([0.1, 0.5]))
+    assert len(passed) == len(stamps(passed, lambda m: (emg_from_ros(m)[:, [0, 2]] == 1).all()))
     trials = [(time_to_ns(m.start), time_to_ns(m.end)) for m in bench.heard["trial"]]
     for found in (dead, pulled):
         inside = [
