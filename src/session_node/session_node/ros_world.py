@@ -270,7 +270,10 @@ class _Action:
         now = self._world.now()
         if self._client.server_is_ready():
             self._missing_since = now
-            if self._sent and now >= self._look_at:
+            if not self._sent:
+                # Who may get the goal: one that dies before it answers never will.
+                self._servers = self._present()
+            elif now >= self._look_at:
                 self._look_at = now + LOOK_S
                 if not self._present() <= self._servers:
                     # A node that died and came back knows nothing of the goal.
@@ -278,8 +281,6 @@ class _Action:
                     return
             if not self._sent:
                 self._sent = True
-                # Of those that may get it: one that dies before it answers never will.
-                self._servers = self._present()
                 self._then(self._client.send_goal_async(self._goal), self._accepted)
         elif now - self._missing_since > ACTION_WAIT_S:
             what = "the node that ran it has gone" if self._sent else "nobody offers this action"
