@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -100,11 +99,6 @@ def result_to_ros(
 def perturbations_to_text(perturbations: Sequence[Perturbation]) -> str:
     """Definitions of perturbations as JSON."""
     return json.dumps([dataclasses.asdict(p) for p in perturbations])
-
-
-def perturbations_digest(text: str) -> str:
-    """SHA-256 of definitions, hexadecimal: whose state is told on ``perturbation/state``."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def perturbations_from_text(text: str) -> tuple[Perturbation, ...]:

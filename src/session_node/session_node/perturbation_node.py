@@ -27,7 +27,12 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from emghand.errors import UserError
-from emghand.tasks.perturbation import EmgPerturber, EstimatePerturber, Perturbation
+from emghand.tasks.perturbation import (
+    EmgPerturber,
+    EstimatePerturber,
+    Perturbation,
+    definitions_digest,
+)
 from emghand_ros import qos
 from emghand_ros.clock import steady_ns
 from emghand_ros.conversions import (
@@ -39,7 +44,7 @@ from emghand_ros.conversions import (
 )
 from emghand_ros.node import EmghandNode, run
 from emghand_ros.senders import has_left, sender_of
-from emghand_ros.task_messages import perturbations_digest, perturbations_from_text, spec_from_ros
+from emghand_ros.task_messages import perturbations_from_text, spec_from_ros
 
 ESTIMATES = "decoder/out_x_hat"
 
@@ -108,12 +113,12 @@ class PerturbationNode(EmghandNode):
 
     def _on_definitions(self, message: String) -> None:
         self._switch((), 0)
-        self._of = perturbations_digest(message.data)
         self._malformed = self._trial_problem = ""
         try:
             self._definitions = perturbations_from_text(message.data)
         except MessageError as error:
             self._definitions, self._malformed = (), str(error)
+        self._of = definitions_digest(self._definitions)
         self._prepare_emg()
         for relay in self._relays.values():
             self._prepare_estimate(relay)

@@ -19,18 +19,12 @@ from emghand import tasks
 from emghand.errors import UserError
 from emghand.evaluate.online import NUMBERS, Measures, measures_of, summary
 from emghand.storage.recording import PeriodKind
-from emghand.tasks.perturbation import ALL
+from emghand.tasks.perturbation import ALL, definitions_digest
 from emghand.tasks.spec import ACQUIRE, STILL_EPOCHS, Floats, set_digest
 from emghand.tasks.trial import COMPLETED, Progress, TrialRun
 from emghand_ros import qos
-from emghand_ros.clock import steady_ns
 from emghand_ros.conversions import MessageError, time_to_ns
-from emghand_ros.task_messages import (
-    perturbations_digest,
-    perturbations_to_text,
-    result_to_ros,
-    spec_to_ros,
-)
+from emghand_ros.task_messages import perturbations_to_text, result_to_ros, spec_to_ros
 from session_node.activity import CANCELLED, COMPLETE, FAILED, Activity
 from session_node.session_files import SessionBag, open_session
 
@@ -149,10 +143,7 @@ class TaskRun(Activity):
             return
         room = self.room
         definitions = room.publisher(String, "session/perturbations", qos.LATCHED)
-        text = perturbations_to_text(self.task.perturbations)
-        definitions.publish(String(data=text))
-        # What it says of other definitions, such as those of the run before, is not meant.
-        self._definitions = perturbations_digest(text)
+        definitions.publish(String(data=perturbations_to_text(self.task.perturbations)))
         room.listen(String, "perturbation/state", self._on_perturber, qos.LATCHED)
         room.wait_for(
             lambda: self._perturber,
@@ -181,6 +172,8 @@ class TaskRun(Activity):
         if x is None or stamp_ns <= self._last_ns or self._ticks_heard.qsize() > MAX_BACKLOG:
             return
         self._last_ns = stamp_ns
+        if self._hand is not None and self._hand.state == HandStatus.FAULT:
+            self._fault_since = stamp_ns if self._fault_since is None else self._fault_since
         self._ticks_heard.put((stamp_ns, x))
 
     def _on_status(self, message: HandStatus) -> None:
@@ -190,15 +183,15 @@ class TaskRun(Activity):
             return
         # As long as it may pass by itself the trial goes on, and its result tells.
         self._faults.append(message.fault)
-        if self._fault_since is None:
-            self._fault_since = steady_ns()
 
     def _on_perturber(self, message: String) -> None:
         try:
             state = json.loads(message.data)
         except ValueError:
             return
-        if isinstance(state, dict) and state.get("of") == self._definitions:
+        # What it says of other definitions, such as those of the run before, is not meant.
+        of = definitions_digest(self.task.perturbations)
+        if isinstance(state, dict) and state.get("of") == of:
             self._perturber = state
 
     def _perturber_problem(self) -> str:
@@ -210,9 +203,9 @@ class TaskRun(Activity):
             return self._hand_problem
         if self._hand is not None and self._hand.state in (HandStatus.DISARMED, HandStatus.ESTOP):
             return f"the hand does not follow: {self._hand.reason or 'it is not armed'}"
-        if self._fault_since is not None and steady_ns() - self._fault_since > FAULT_S * 1e9:
-            reason = "" if self._hand is None else self._hand.reason
-            return f"the hand does not follow: it stays in a fault ({reason}), arm it again"
+        since = self._fault_since
+        if self._hand is not None and since is not None and self._last_ns - since > FAULT_S * 1e9:
+            return f"the hand stays in a fault ({self._hand.reason}): disarm it, arm it again"
         return self._perturber_problem() or self.bag.problem()
 
     # The trials.

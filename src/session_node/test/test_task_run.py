@@ -231,7 +231,7 @@ def test_a_fault_that_lasts_ends_the_task_with_the_reason(bench, monkeypatch):
     bench.graph.call(lambda: bench.hand.status.publish(fault))
     answer = result(bench, handle)
     assert answer.status == GoalStatus.STATUS_ABORTED
-    assert "it stays in a fault (no command for 103 ms)" in answer.result.message
+    assert "the hand stays in a fault (no command for 103 ms)" in answer.result.message
     assert table_of(bench)["status"] == "failed"
 
 
