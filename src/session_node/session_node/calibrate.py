@@ -181,7 +181,5 @@ class CalibrationRun(Activity):
 
     def _on_features(self, message: FeatureFrame) -> None:
         self._heard = True
-        # One of other features, on its way when they were changed, is none of these.
-        fits = self._info is not None and len(message.data) == len(self._info.names)
-        if fits and not message.quality and self._periods:
+        if not message.quality and self._periods:
             self._ticks.append((time_to_ns(message.header.stamp), features_from_ros(message)))
