@@ -22,8 +22,9 @@ from emghand_ros.conversions import ns_to_time
 from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
 
-PROTECTED = ("/estop", "/decoder/out_x_hat", "/decoder/model", "/decoder/state")
-"""Ends of the names of topics that command a hand or stand for a decoder that is not there."""
+PROTECTED = ("/estop", "/out_x_hat", "/decoder/model", "/decoder/state", "/session/perturbations")
+"""Ends of the names of topics that command or disturb a hand, or stand for a decoder that is not
+there. ``out_x_hat`` commands in any namespace: behind perturbation_node it is that of another."""
 
 
 def is_protected(topic: str) -> bool:

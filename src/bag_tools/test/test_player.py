@@ -10,7 +10,7 @@ from rclpy.qos import QoSDurabilityPolicy
 from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from bag_tools.player import BagPlayer
@@ -37,16 +37,20 @@ def bag(tmp_path):
             ("/emg/info", EmgInfo, qos.LATCHED),
             ("/estop", Bool, qos.LATCHED),
             ("/decoder/out_x_hat", JointState, qos.TICK),
+            ("/perturbed/out_x_hat", JointState, qos.TICK),
+            ("/session/perturbations", String, qos.LATCHED),
         ):
             writer.add_topic(topic(*args))
         writer.write("/emg/info", serialize_message(EmgInfo(device="cyton")), T0)
         writer.write("/estop", serialize_message(Bool(data=True)), T0)
+        writer.write("/session/perturbations", serialize_message(String(data="[]")), T0)
         for i in range(20):
             now = T0 + i * 16 * MS
             frame = conversions.emg_to_ros(np.full((16, 1), i), 16 * i, 0, now - MS, "dev")
             writer.write("/emg/raw", serialize_message(frame), now)
             joint = JointState(name=["a"], position=[0.5])
-            writer.write("/decoder/out_x_hat", serialize_message(joint), now)
+            for name in ("/decoder/out_x_hat", "/perturbed/out_x_hat"):
+                writer.write(name, serialize_message(joint), now)
     return tmp_path / "bag"
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TypeVar
 
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
@@ -56,6 +57,7 @@ class Graph:
         self._nodes: list[Node] = []
         self._thread = threading.Thread(target=spin, args=(self.executor, self._stop), daemon=True)
         self._thread.start()
+        self._apart: list[threading.Thread] = []
         return self
 
     def __exit__(
@@ -65,7 +67,8 @@ class Graph:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join(TIMEOUT_S)
+        for thread in (self._thread, *self._apart):
+            thread.join(TIMEOUT_S)
         try:
             for node in self._nodes:
                 if hasattr(node, "stop_safely"):
@@ -78,6 +81,15 @@ class Graph:
         """Add a node to the executor."""
         self._nodes.append(node)
         self.executor.add_node(node)
+        return node
+
+    def add_apart(self, node: NodeT) -> NodeT:
+        """Add a node that asks who sent a message: with an executor of its own, which tells."""
+        self._nodes.append(node)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        self._apart.append(threading.Thread(target=spin, args=(executor, self._stop), daemon=True))
+        self._apart[-1].start()
         return node
 
     def call(self, function: Callable[[], object], timeout: float = TIMEOUT_S) -> object:

@@ -24,6 +24,7 @@ from emghand_ros.clock import RosSteadyMap, steady_ns
 from emghand_ros.conversions import MessageError, dofs_from_ros, dofs_to_ros, time_to_ns
 from emghand_ros.node import STOP_SIGNALS, EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
+from emghand_ros.senders import has_left, sender_of
 from hand_bridge.cue import Cue
 from hand_bridge.device import Hand
 from hand_bridge.local_stop import LocalStop, make_stop
@@ -176,16 +177,10 @@ class HandBridge(EmghandNode):
             self.core.clock_stepped()
         stamp = time_to_ns(message.header.stamp)
         age = self._map.to_ros(now) - stamp
-        command = Command(self._sender(info), message.name, message.position, stamp, age)
+        sender = sender_of(self, COMMAND_TOPIC, info)
+        command = Command(sender, message.name, message.position, stamp, age)
         if self.core.command(command, now) is not None:
             self._refusals_to_show = True
-
-    def _sender(self, info: dict[str, Any]) -> str:
-        gid = info.get("publisher_gid")
-        if gid:
-            return bytes(gid["data"]).hex()
-        # This distribution does not say who sent a message: only a single publisher is safe.
-        return "only" if self.count_publishers(COMMAND_TOPIC) == 1 else "one of several"
 
     def _on_x_d(self, message: JointState) -> None:
         try:
@@ -286,10 +281,7 @@ class HandBridge(EmghandNode):
 
     def _look_for_commander(self) -> None:
         commander = self.core.status().commander
-        if not commander or len(commander) < 32:
-            return
-        there = self.get_publishers_info_by_topic(self.resolve_topic_name(COMMAND_TOPIC))
-        if not any(commander.startswith(bytes(p.endpoint_gid).hex()) for p in there):
+        if commander and has_left(self, COMMAND_TOPIC, commander):
             self.core.commander_left()
 
     def diagnose(self) -> tuple[bytes, str, dict[str, object]]:

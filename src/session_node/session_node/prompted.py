@@ -240,5 +240,5 @@ class PromptedRun(Activity):
             "repetition": trial.repetition,
             "start_ns": finished.start_ns,
             "end_ns": finished.end_ns,
-            "rmse": {name: (None if math.isnan(e) else e) for name, e in errors},
+            "rmse": {name: (e if math.isfinite(e) else None) for name, e in errors},
         }

@@ -270,7 +270,10 @@ class _Action:
         now = self._world.now()
         if self._client.server_is_ready():
             self._missing_since = now
-            if self._handle is not None and now >= self._look_at:
+            if not self._sent:
+                # Who may get the goal: one that dies before it answers never will.
+                self._servers = self._present()
+            elif now >= self._look_at:
                 self._look_at = now + LOOK_S
                 if not self._present() <= self._servers:
                     # A node that died and came back knows nothing of the goal.
@@ -300,7 +303,6 @@ class _Action:
             self._once.end(Answer(False, "the goal was refused"))
             return
         self._handle = handle
-        self._servers = self._present()
         if self._cancelled:
             handle.cancel_goal_async()
         self._then(handle.get_result_async(), self._ended)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ def open_session(text: str, subject: str) -> Session:
     """
     if not text:
         raise UserError("session: name the directory of the session")
-    path = Path(text).expanduser().absolute()
+    # Not that of Path, which fails where there is no such user.
+    path = Path(os.path.expanduser(text)).absolute()
     if _is_in_use(path):
         session = Session.open(path)
         if subject and subject != session.subject:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
-from pathlib import Path
 
 from emghand_interfaces.msg import FeatureInfo, ModelInfo, SessionStatus
 from emghand_interfaces.srv import GetStatus
@@ -45,7 +45,7 @@ class StatusBoard:
     def open(self, path: str) -> None:
         """Show this session from now on; empty: the one before."""
         if path:
-            self._path = str(Path(path).expanduser().absolute())
+            self._path = os.path.abspath(os.path.expanduser(path))
         self.look()
 
     def look(self) -> None:

@@ -19,7 +19,7 @@ from emghand import tasks
 from emghand.errors import UserError
 from emghand.evaluate.online import NUMBERS, Measures, measures_of, summary
 from emghand.storage.recording import PeriodKind
-from emghand.tasks.perturbation import ALL
+from emghand.tasks.perturbation import ALL, definitions_digest
 from emghand.tasks.spec import ACQUIRE, STILL_EPOCHS, Floats, set_digest
 from emghand.tasks.trial import COMPLETED, Progress, TrialRun
 from emghand_ros import qos
@@ -30,6 +30,8 @@ from session_node.session_files import SessionBag, open_session
 
 HAND_S = 2.0
 """A hand that says nothing for so long is gone."""
+FAULT_S = 10.0
+"""A fault that lasts so long does not pass by itself: the hand has to be armed again."""
 POLL_S = 0.1
 FEEDBACK_EVERY = 6
 NOMINAL_HZ = 60.0
@@ -73,6 +75,7 @@ class TaskRun(Activity):
         self._hand_problem = ""
         self._hand: HandStatus | None = None
         self._faults: list[str] = []
+        self._fault_since: int | None = None
         self._perturber: dict[str, Any] = {}
         self._count = 0
         self._last_ns = -1
@@ -141,10 +144,9 @@ class TaskRun(Activity):
         room = self.room
         definitions = room.publisher(String, "session/perturbations", qos.LATCHED)
         definitions.publish(String(data=perturbations_to_text(self.task.perturbations)))
-        known = {p.label for p in self.task.perturbations}
         room.listen(String, "perturbation/state", self._on_perturber, qos.LATCHED)
         room.wait_for(
-            lambda: set(self._perturber.get("known", ())) == known or self._perturber_problem(),
+            lambda: self._perturber,
             self.stop,
             room.settings.decoder_wait,
             "the perturbation node",
@@ -170,16 +172,27 @@ class TaskRun(Activity):
         if x is None or stamp_ns <= self._last_ns or self._ticks_heard.qsize() > MAX_BACKLOG:
             return
         self._last_ns = stamp_ns
+        if self._hand is not None and self._hand.state == HandStatus.FAULT:
+            self._fault_since = stamp_ns if self._fault_since is None else self._fault_since
         self._ticks_heard.put((stamp_ns, x))
 
     def _on_status(self, message: HandStatus) -> None:
         self._hand = message
-        if message.state == HandStatus.FAULT:
-            # It passes by itself: the trial goes on, and its result tells.
-            self._faults.append(message.fault)
+        if message.state != HandStatus.FAULT:
+            self._fault_since = None
+            return
+        # As long as it may pass by itself the trial goes on, and its result tells.
+        self._faults.append(message.fault)
 
     def _on_perturber(self, message: String) -> None:
-        self._perturber = json.loads(message.data)
+        try:
+            state = json.loads(message.data)
+        except ValueError:
+            return
+        # What it says of other definitions, such as those of the run before, is not meant.
+        of = definitions_digest(self.task.perturbations)
+        if isinstance(state, dict) and state.get("of") == of:
+            self._perturber = state
 
     def _perturber_problem(self) -> str:
         return str(self._perturber.get("problem", ""))
@@ -190,6 +203,9 @@ class TaskRun(Activity):
             return self._hand_problem
         if self._hand is not None and self._hand.state in (HandStatus.DISARMED, HandStatus.ESTOP):
             return f"the hand does not follow: {self._hand.reason or 'it is not armed'}"
+        since = self._fault_since
+        if self._hand is not None and since is not None and self._last_ns - since > FAULT_S * 1e9:
+            return f"the hand stays in a fault ({self._hand.reason}): disarm it, arm it again"
         return self._perturber_problem() or self.bag.problem()
 
     # The trials.

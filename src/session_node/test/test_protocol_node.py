@@ -221,6 +221,30 @@ def test_a_server_that_came_back_without_the_goal_is_noticed(bench):
     server.destroy()
 
 
+def test_a_server_that_died_before_it_took_the_goal_is_noticed(bench):
+    bench.graph.call(bench.server.destroy)
+    # Nobody spins it: the goal arrives and is never answered.
+    hung = EmghandNode("hung")
+    servers = [ActionServer(hung, Calibrate, "/bench/calibrate", lambda goal: Calibrate.Result())]
+
+    def offered_by():
+        found = bench.node.get_publishers_info_by_topic("/bench/calibrate/_action/status")
+        return [writer.node_name for writer in found]
+
+    wait_until(lambda: offered_by() == ["hung"], "the server that hangs")
+    handle = bench.send()
+    wait_until(lambda: "calibrate" in [e.stage.split("/")[-1] for e in bench.events], "the stage")
+    again = bench.graph.add(EmghandNode("bench_again"))
+    servers.append(
+        ActionServer(again, Calibrate, "/bench/calibrate", lambda goal: Calibrate.Result())
+    )
+    message = bench.result(handle).result.message
+    assert message == "r/calibrate: /bench/calibrate: the node that ran it was started again"
+    for server in servers:
+        server.destroy()
+    hung.destroy_node()
+
+
 def test_an_action_nobody_offers_is_named(bench, monkeypatch):
     monkeypatch.setattr("session_node.ros_world.ACTION_WAIT_S", 0.3)
     (bench.folder / "p.yaml").write_text(PROTOCOL.replace("/bench/calibrate", "/nobody"))

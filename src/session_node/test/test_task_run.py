@@ -30,11 +30,17 @@ from emghand.storage.bags import BagReader
 from emghand.storage.sessions import Session
 from emghand.tasks import load_task, task_from_mapping
 from emghand_ros import qos
-from emghand_ros.conversions import dofs_to_ros, emg_from_ros, emg_to_ros, time_to_ns
+from emghand_ros.conversions import (
+    dofs_to_ros,
+    emg_from_ros,
+    emg_to_ros,
+    ns_to_time,
+    time_to_ns,
+)
 from emghand_ros.node import EmghandNode
 from emghand_ros.task_messages import perturbations_to_text, spec_from_ros, spec_to_ros
 from emghand_ros.testing import Graph, wait_until
-from session_node import perturbation_node
+from session_node import perturbation_node, task_run
 from session_node.node import SessionNode
 from session_node.perturbation_node import PerturbationNode
 
@@ -217,6 +223,18 @@ def test_a_fault_of_the_hand_that_passes_is_told_with_its_trial(bench):
     assert told == [["watchdog"], None]
 
 
+def test_a_fault_that_lasts_ends_the_task_with_the_reason(bench, monkeypatch):
+    monkeypatch.setattr(task_run, "FAULT_S", 0.2)
+    handle = send(bench, trials=50)
+    wait_until(lambda: bench.heard["spec"], "the first trial")
+    fault = HandStatus(state=HandStatus.FAULT, fault="watchdog", reason="no command for 103 ms")
+    bench.graph.call(lambda: bench.hand.status.publish(fault))
+    answer = result(bench, handle)
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert "the hand stays in a fault (no command for 103 ms)" in answer.result.message
+    assert table_of(bench)["status"] == "failed"
+
+
 def test_a_start_that_is_never_taken_up_is_no_scored_trial(bench):
     text = TASK.replace("acquire: 3.0", "acquire: 0.2")
     (bench.folder / "task.yaml").write_text(text)
@@ -264,7 +282,7 @@ def test_a_perturbation_ends_by_itself_when_its_trial_has_no_result(monkeypatch)
     monkeypatch.setattr(perturbation_node, "GRACE_S", 0.1)
     with Graph() as graph:
         node = graph.add(EmghandNode("bench"))
-        perturber = graph.add(PerturbationNode())
+        perturber = graph.add_apart(PerturbationNode())
         graph.call(perturber.start)
         states = []
         node.create_subscription(
@@ -285,7 +303,7 @@ def test_a_perturbation_ends_by_itself_when_its_trial_has_no_result(monkeypatch)
 
 def test_perturbations_are_in_force_in_their_trials_and_only_there(bench):
     node, graph = bench.node, bench.graph
-    perturber = graph.add(PerturbationNode())
+    perturber = graph.add_apart(PerturbationNode())
     graph.call(perturber.start)
     frames, outs, states = [], [], []
     node.create_subscription(EmgFrame, "/emg/raw", frames.append, qos.EMG)
@@ -320,6 +338,7 @@ def test_perturbations_are_in_force_in_their_trials_and_only_there(bench):
     end_ns = time_to_ns(bench.heard["trial"][-1].end) + MARGIN_NS
     wait_until(lambda: time_to_ns(frames[-1].header.stamp) > end_ns, "what follows")
     wait_until(lambda: time_to_ns(outs[-1].header.stamp) > end_ns, "what follows")
+    passed, sent = list(frames), list(outs)  # more arrive all the time
     assert [list(m.perturbations) for m in bench.heard["spec"]] == [
         ["dead", "pull"],
         [],
@@ -329,9 +348,9 @@ def test_perturbations_are_in_force_in_their_trials_and_only_there(bench):
     def stamps(messages, dead):
         return [time_to_ns(m.header.stamp) for m in messages if dead(m)]
 
-    dead = stamps(frames, lambda m: (emg_from_ros(m)[:, 1] == 0).all())
-    pulled = stamps(outs, lambda m: list(m.position) == pytest.approx([0.1, 0.5]))
-    assert len(frames) == len(stamps(frames, lambda m: (emg_from_ros(m)[:, [0, 2]] == 1).all()))
+    dead = stamps(passed, lambda m: (emg_from_ros(m)[:, 1] == 0).all())
+    pulled = stamps(sent, lambda m: list(m.position) == pytest.approx([0.1, 0.5]))
+    assert len(passed) == len(stamps(passed, lambda m: (emg_from_ros(m)[:, [0, 2]] == 1).all()))
     trials = [(time_to_ns(m.start), time_to_ns(m.end)) for m in bench.heard["trial"]]
     for found in (dead, pulled):
         inside = [
@@ -341,3 +360,96 @@ def test_perturbations_are_in_force_in_their_trials_and_only_there(bench):
         assert all(np.any(inside, axis=0))
     assert states[-1]["problem"] == ""
     assert (emg_from_ros(frames[-1]) == 1.0).all()
+
+
+def test_what_was_wrong_with_the_definitions_of_a_run_does_not_refuse_the_next(bench):
+    node, graph = bench.node, bench.graph
+    perturber = graph.add_apart(PerturbationNode())
+    graph.call(perturber.start)
+    info = node.create_publisher(EmgInfo, "/emg/info", qos.LATCHED)
+    info.publish(EmgInfo(stream="s", channel_names=["a", "b"], rate=1000.0, block_size=16))
+    wait_until(lambda: perturber._emg is not None, "the stream")
+    (bench.folder / "task.yaml").write_text(TASK.replace("channels: [1]", "channels: [2]"))
+    answer = result(bench, send(bench, trials=1, perturbations=["dead"]))
+    assert "perturbation dead: there are 2 channels" in answer.result.message
+    (bench.folder / "task.yaml").write_text(TASK)
+    answer = result(bench, send(bench, trials=1, perturbations=["dead"]))
+    assert answer.result.success, answer.result.message
+
+
+class Relayed:
+    """Estimates on their way through the node; what leaves it, by who sent it."""
+
+    def __init__(self, graph):
+        self.node = graph.add(EmghandNode("bench"))
+        self.perturber = graph.add_apart(PerturbationNode())
+        graph.call(self.perturber.start)
+        # An executor that tells who sent a message.
+        self.hand = graph.add_apart(EmghandNode("hand"))
+        self.heard = []
+        self.hand.create_subscription(
+            JointState, "/perturbed/out_x_hat", self.on_command, qos.COMMAND
+        )
+
+    def on_command(self, message, info):
+        gid = bytes(info["publisher_gid"]["data"])
+        self.heard.append((time_to_ns(message.header.stamp), gid, list(message.position)))
+
+    def sender(self, stamp_ns):
+        """Somebody who estimates, and whom the hand has heard; `stamp_ns`: one of their own."""
+        made = self.node.create_publisher(JointState, "/decoder/out_x_hat", qos.TICK)
+
+        def heard():
+            made.publish(dofs_to_ros(DOFS, np.zeros(2), ns_to_time(stamp_ns)))
+            return stamp_ns in [stamp for stamp, _, _ in self.heard]
+
+        wait_until(heard, "the first estimate")
+        return made
+
+    def send(self, sender, value, stamp_ns):
+        """What arrives of an estimate: its publisher and the positions."""
+        sender.publish(dofs_to_ros(DOFS, np.full(2, value), ns_to_time(stamp_ns)))
+        wait_until(lambda: self.heard[-1][0] == stamp_ns, f"an estimate of {value}")
+        return self.heard[-1][1:]
+
+
+def test_behind_the_perturbation_node_a_hand_still_tells_commanders_apart():
+    with Graph() as graph:
+        relayed = Relayed(graph)
+        first, second = relayed.sender(1), relayed.sender(2)
+        one, x = relayed.send(first, 0.1, 10**18)
+        other, y = relayed.send(second, 0.9, 10**18 + 1)
+        assert one != other and (x, y) == ([0.1, 0.1], [0.9, 0.9])
+        assert relayed.send(first, 0.2, 10**18 + 2)[0] == one
+        # One that leaves takes its publisher with it; one that comes back is another one.
+        topic = "/perturbed/out_x_hat"
+        graph.call(lambda: relayed.node.destroy_publisher(first))
+        wait_until(lambda: relayed.hand.count_publishers(topic) == 1, "the end of the first")
+        again, _ = relayed.send(relayed.sender(3), 0.3, 10**18 + 3)
+        assert again not in (one, other)
+
+
+def test_a_delayed_estimate_from_before_a_silence_never_reaches_the_hand():
+    with Graph() as graph:
+        relayed = Relayed(graph)
+        node = relayed.node
+        states = []
+        node.create_subscription(
+            String, "/perturbation/state", lambda m: states.append(json.loads(m.data)), qos.EVENT
+        )
+        sender = relayed.sender(1)
+        specs = node.create_publisher(TrialSpec, "/session/spec", qos.EVENT)
+        texts = node.create_publisher(String, "/session/perturbations", qos.LATCHED)
+        features = node.create_publisher(FeatureInfo, "/features/info", qos.LATCHED)
+        features.publish(FeatureInfo(rate=1000.0, hop=16))
+        late = {"label": "late", "kind": "latency", "delay": 1.0}
+        task = yaml.safe_load(TASK) | {"perturbations": [late], "schedule": {}}
+        task = task_from_mapping(task).activate(["late"])
+        texts.publish(String(data=perturbations_to_text(task.perturbations)))
+        wait_until(lambda: states and states[-1]["known"] == ["late"], "the definitions")
+        wait_until(lambda: specs.get_subscription_count() == 1, "the perturbation node")
+        specs.publish(spec_to_ros(task.trial(0, 1), "s", 10**18))
+        wait_until(lambda: states[-1]["active"] == ["late"], "the perturbation")
+        relayed.send(sender, 0.9, 10**18)
+        assert relayed.send(sender, 0.5, 10**18 + 16_000_000)[1] == [0.9, 0.9], "delayed"
+        assert relayed.send(sender, 0.1, 10**18 + 500_000_000)[1] == [0.1, 0.1]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from emghand.errors import UserError
-from emghand.settings import check, from_mapping, setting
+from emghand.settings import check, digest, from_mapping, setting
 from emghand.tasks.spec import Floats, derived_seed
 
 EMG_KINDS = ("dead", "swap", "gain", "shift", "noise")
@@ -84,6 +84,11 @@ def parse_perturbations(items: Any) -> tuple[Perturbation, ...]:
     if len(set(labels)) != len(labels):
         raise UserError(f"perturbations: a label is used twice: {', '.join(labels)}")
     return found
+
+
+def definitions_digest(perturbations: Sequence[Perturbation]) -> str:
+    """SHA-256 of definitions, hexadecimal: tells a run whether what it hears is of its own."""
+    return digest([asdict(p) for p in perturbations])
 
 
 def select(perturbations: Sequence[Perturbation], labels: Sequence[str]) -> tuple[str, ...]:
