@@ -234,7 +234,17 @@ def test_archives_that_lie_are_refused_before_anything_is_kept(session, tmp_path
     def another_kind(manifest):
         manifest["files"][name]["kind"] = "data"
 
-    for change in (hash_of_another, another_size, forgotten, newer, another_kind):
+    def no_origin(manifest):
+        manifest["files"][name]["origin"] = "elsewhere"
+
+    def no_source(manifest):
+        manifest["sources"] = [{"id": ["a"]}]
+
+    def nothing_lost(manifest):
+        manifest["left_out"] = [1]
+
+    changes = (hash_of_another, another_size, forgotten, newer, another_kind)
+    for change in (*changes, no_origin, no_source, nothing_lost):
         evil = rewritten(whole, tmp_path / f"{change.__name__}.emgsession", change)
         with pytest.raises(UserError):
             load_sessions([evil], tmp_path / "copy")
