@@ -202,7 +202,7 @@ def open_session(path: str | Path, subject: str, *, resume: bool = False) -> Ses
     UserError
         When it is damaged, of another subject, or new without a subject.
     """
-    path = Path(path).expanduser()
+    path = Path(path).expanduser().absolute()
     if not (path / MANIFEST).exists():
         if resume:
             raise UserError(f"session {path}: is not there, so nothing can be resumed")

@@ -334,6 +334,12 @@ def file(tmp_path):
     return str(path)
 
 
+def test_the_session_may_be_named_from_the_working_directory(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["protocol", "run", file, "s", "--subject", "s1", "--virtual"]) == 0
+    assert Session.open(tmp_path / "s").check() == []
+
+
 def test_the_command_checks_shows_and_runs(file, tmp_path, capsys):
     assert main(["protocol", "check", file]) == 0
     assert "1 stages, without mistakes" in capsys.readouterr().out
