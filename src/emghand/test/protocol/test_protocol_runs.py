@@ -256,9 +256,25 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path, content):
 
 
 def test_the_newest_checkpoint_counts(tmp_path):
-    for number in ("", "_2", "_10"):
-        (tmp_path / f"protocol_checkpoint{number}.json").touch()
-    assert last_checkpoint(tmp_path).name == "protocol_checkpoint_10.json"
+    progress = {"trial": 0, "finished": [], "children": {}}
+    for number, digest in ("", "a"), ("_2", "b"), ("_10", "b"), ("_11", "c"):
+        made = Checkpoint(f"p{number}", digest, 1, False, 0, 0.0, progress, {})
+        made.save(tmp_path / f"protocol_checkpoint{number}.json")
+    found = [last_checkpoint(tmp_path, digest) for digest in "abcd"]
+    assert [c.protocol for c in found] == ["p", "p_10", "p_11", "p_11"]
+    assert last_checkpoint(tmp_path / "nothing", "a") is None
+
+
+def test_another_protocol_in_between_does_not_keep_one_from_being_resumed(tmp_path):
+    with pytest.raises(Crash):
+        runner(tmp_path / "s", crash_after=100, seed=7).execute()
+    short = Protocol("short", Delay("a", 1.0))
+    assert runner(tmp_path / "s", protocol=short).execute().status == "complete"
+    after = []
+    assert runner(tmp_path / "s", after, resume=True).execute().status == "complete"
+    assert after[0].index > 0
+    with pytest.raises(UserError, match="example was completed"):
+        runner(tmp_path / "s", resume=True)
 
 
 def test_what_waits_in_vain_is_named_and_ended(tmp_path):
