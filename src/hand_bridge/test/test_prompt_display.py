@@ -153,7 +153,7 @@ def test_the_bridge_shows_the_state_of_the_session(picture, bridges, tmp_path):
     bench.wait(lambda: states.get_subscription_count() > 0)
     for period in (PeriodKind.PROMPT, PeriodKind.MOVE, PeriodKind.REST, 77):
         states.publish(SessionState(period=int(period), movement="fist", n_trials=1))
-        until = len(bench.states) + 40  # about two thirds of a second: a dozen frames
+        until = len(bench.states) + 20  # about a third of a second
         bench.wait(lambda until=until: len(bench.states) >= until)
     process.send(signal.SIGINT)
     code, output = process.wait(10.0)
