@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -285,7 +285,7 @@ class EstimatePerturber:
         self._rate = tick_rate
         self._limits = low, high
         # What was, whether or not a delay is active: it then begins without a jump to rest.
-        longest = self._latency(self._known.values())
+        longest = self._latency(list(self._known.values()))
         self._past: deque[Floats] = deque(maxlen=longest + 1)
         self._active: list[Perturbation] = []
 
@@ -316,6 +316,6 @@ class EstimatePerturber:
                 result[first], result[second] = a + p.strength * b, b - p.strength * a
         return np.clip(result, *self._limits)
 
-    def _latency(self, perturbations: Iterable[Perturbation]) -> int:
+    def _latency(self, perturbations: Sequence[Perturbation]) -> int:
         """Delays of all of them together, in ticks."""
         return sum(round(p.delay * self._rate) for p in perturbations if p.kind == "latency")
