@@ -90,7 +90,10 @@ def _convert(item: dataclasses.Field[Any], value: Any) -> Any:
 
 def _convert_scalar(name: str, value: Any, kind: type) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise SettingsError(f"{name}: is too large a number") from None
     if (kind is not bool and isinstance(value, bool)) or not isinstance(value, kind):
         raise SettingsError(f"{name}: expected {kind.__name__}, got {value!r}")
     return value
@@ -99,8 +102,9 @@ def _convert_scalar(name: str, value: Any, kind: type) -> Any:
 def _check_element(item: dataclasses.Field[Any], value: Any) -> None:
     low, high, choices = (item.metadata[k] for k in ("low", "high", "choices"))
     unit = f" {item.metadata['unit']}" if item.metadata["unit"] else ""
-    if isinstance(value, float) and value != value:
-        raise SettingsError(f"{item.name}: is not a number")
+    ranged = low is not None or high is not None
+    if value != value or (ranged and not isinstance(value, int | float)):
+        raise SettingsError(f"{item.name}: {value!r} is not a number")
     if low is not None and value < low:
         raise SettingsError(f"{item.name}: {value}{unit} is below the minimum of {low}{unit}")
     if high is not None and value > high:

@@ -23,6 +23,8 @@ TYPES: dict[str, tuple[type, ...]] = {
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 LONGEST_ARGUMENTS = 10_000
+LARGEST = 2**63 - 1
+"""Of a parameter of type int; and nothing that a float is needed for is larger."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,12 @@ class Argument:
         if self.choices and value not in self.choices:
             known = ", ".join(str(c) for c in self.choices)
             raise UserError(f"{where}: {value!r} is not allowed, choose from: {known}")
-        if self.type in ("int", "float") and not self.low <= value <= self.high:
-            raise UserError(f"{where}: {value!r} is not between {self.low:g} and {self.high:g}")
+        if self.type in ("int", "float"):
+            # First, since some of JSON's numbers are none of a computer's.
+            if not -LARGEST <= value <= LARGEST:
+                raise UserError(f"{where}: is no number that a parameter can have")
+            if not self.low <= value <= self.high:
+                raise UserError(f"{where}: {value!r} is not between {self.low:g} and {self.high:g}")
         return float(value) if self.type == "float" else value
 
 
@@ -136,8 +142,8 @@ def load_allow_list(path: str | Path) -> dict[str, Kind]:
         Names the file and what is wrong with it.
     """
     try:
-        document = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"allow-list {path}: cannot be read: {one_line(error)}") from error
     where = f"allow-list {path}"
     _check_keys(where, document, {"kinds"}, {"kinds"})
@@ -172,7 +178,7 @@ def _kind(where: str, item: Any) -> Kind:
 
 def _argument(where: str, item: Any) -> Argument:
     _check_keys(where, item, {"type", "low", "high", "choices"}, {"type"})
-    if item["type"] not in TYPES:
+    if not isinstance(item["type"], str) or item["type"] not in TYPES:
         raise UserError(f"{where}: type: {item['type']!r}, choose from: {', '.join(TYPES)}")
     limits = {}
     for key in ("low", "high"):

@@ -71,7 +71,10 @@ class Child:
             respawn_max_retries=0,
             required=False,
         )
-        self._folder = tempfile.TemporaryDirectory(prefix="emghand_host_")
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="emghand_host_")
+        except OSError as error:
+            raise UserError(f"{name}: cannot be started: {error}") from error
         try:
             # A session of its own: Ctrl-C in the terminal reaches the host alone.
             self._process = subprocess.Popen(

@@ -9,7 +9,10 @@ from emghand.errors import UserError
 from host_node.allow_list import load_allow_list
 
 CONFIG = Path(__file__).parents[3] / "config" / "hosts.yaml"
-GOOD = "kinds: {a: {package: p, executable: e, arguments: {n: {type: int, low: 1, high: 5}}}}"
+GOOD = (
+    "kinds: {a: {package: p, executable: e, "
+    "arguments: {n: {type: int, low: 1, high: 5}, x: {type: float}}}}"
+)
 
 
 def load(tmp_path, text):
@@ -28,10 +31,13 @@ def test_the_list_that_comes_with_the_project_is_valid():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ('{"other": 1}', "'other' cannot be chosen, only: n"),
+        ('{"other": 1}', "'other' cannot be chosen, only: n, x"),
         ('{"n": 6}', "not between 1 and 5"),
         ('{"n": 1.5}', "expected int"),
         ('{"n": true}', "expected int"),
+        ('{"x": NaN}', "no number"),
+        ('{"x": 1e999}', "no number"),
+        ('{"x": 1' + 400 * "0" + "}", "no number"),
         ('{"n": "1; rm -rf /"}', "expected int"),
         ("[1]", "JSON mapping"),
         ("{", "not JSON"),
@@ -54,6 +60,8 @@ def test_only_what_the_list_names_can_be_chosen(tmp_path, arguments, says):
         ("kinds: {a: {package: p, executable: e, comand: x}}", "'comand' is unknown, choose from"),
         ("kinds: {a: {package: p, executable: e, arguments: {s: {type: str}}}}", "needs choices"),
         ("kinds: {a: {package: p, executable: e, arguments: {s: {type: path}}}}", "choose from"),
+        ("kinds: {a: {package: p, executable: e, arguments: {s: {type: [int]}}}}", "choose from"),
+        ("kinds: " + 3000 * "[", "cannot be read"),
         ("kinds: {A B: {package: p, executable: e}}", "kind 'A B'"),
         ("kinds: [a]", "expected a mapping"),
         ("kind: {}", "'kind' is unknown"),

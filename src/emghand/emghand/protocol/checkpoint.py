@@ -91,10 +91,22 @@ class Checkpoint:
         return made
 
 
-def last_checkpoint(folder: str | Path) -> Path | None:
-    """The newest checkpoint in the results of a session."""
-    found = [(m, p) for p in Path(folder).iterdir() if (m := _NAME.fullmatch(p.name))]
-    return max(found, key=lambda item: int(item[0][1] or 1))[1] if found else None
+def last_checkpoint(folder: str | Path, digest: str) -> Checkpoint | None:
+    """The newest checkpoint of a tree of stages; if it has none the newest one of another.
+
+    Raises
+    ------
+    UserError
+        When one that is newer cannot be read.
+    """
+    there = [(int(m[1] or 1), p) for p in Path(folder).glob("*") if (m := _NAME.fullmatch(p.name))]
+    newest: Checkpoint | None = None
+    for _, path in sorted(there, reverse=True):
+        found = Checkpoint.load(path)
+        if found.digest == digest:
+            return found
+        newest = newest or found
+    return newest
 
 
 def _check(progress: Any) -> None:

@@ -33,6 +33,8 @@ class Field:
     """
 
     def __init__(self, path: str) -> None:
+        if not isinstance(path, str):
+            raise UserError(f"field: expected a text, got {path!r}")
         self.path = path
         self._parts: list[tuple[str, str | None]] = []
         for text in path.split("."):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import inspect
@@ -103,6 +104,8 @@ def load_protocol(
         return _from_yaml(path, parameters or {})
     except UserError as error:
         raise UserError(f"protocol {path}: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"protocol {path}: a stage contains itself, or too many") from error
 
 
 def _from_yaml(path: Path, given: Mapping[str, Any]) -> Protocol:
@@ -167,7 +170,7 @@ def _read(path: Path, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"cannot be read: {one_line(error)}") from error
     document = _mapping(document, "the file")
     _check_keys(document, KEYS, "the file")
@@ -218,7 +221,7 @@ class _Builder:
         kind = values.pop("kind", "stage")
         children = values.pop("stages", None) or []
         try:
-            if kind not in KINDS:
+            if not isinstance(kind, str) or kind not in KINDS:
                 raise UserError(f"kind: {kind!r} is unknown, choose from: {', '.join(KINDS)}")
             if not isinstance(children, list):
                 raise UserError("stages: expected a list of stages")
@@ -277,7 +280,7 @@ def _stored(document: Any, path: Path, depth: int) -> frozenset[str]:
             found.update(map(str, values["store"]))
         if "include" in values and depth < MAX_INCLUDES:
             file = path.parent / str(values["include"])
-            if file.is_file():  # else `_Builder` says so
+            with contextlib.suppress(UserError):  # `_Builder` says so
                 found |= _stored(_read(file, {})[0], file, depth + 1)
     return frozenset(found)
 

@@ -202,7 +202,7 @@ def open_session(path: str | Path, subject: str, *, resume: bool = False) -> Ses
     UserError
         When it is damaged, of another subject, or new without a subject.
     """
-    path = Path(path).expanduser()
+    path = Path(path).expanduser().absolute()
     if not (path / MANIFEST).exists():
         if resume:
             raise UserError(f"session {path}: is not there, so nothing can be resumed")
@@ -218,10 +218,9 @@ def open_session(path: str | Path, subject: str, *, resume: bool = False) -> Ses
 def _interrupted(protocol: Protocol, session: Session | None) -> Checkpoint:
     if session is None:
         raise UserError("nothing can be resumed without a session")
-    path = last_checkpoint(session.path / "results")
-    if path is None:
+    checkpoint = last_checkpoint(session.path / "results", protocol.digest)
+    if checkpoint is None:
         raise UserError(f"session {session.path}: no protocol was interrupted here")
-    checkpoint = Checkpoint.load(path)
     if checkpoint.finished:
         raise UserError(f"session {session.path}: {checkpoint.protocol} was completed")
     if checkpoint.digest != protocol.digest:

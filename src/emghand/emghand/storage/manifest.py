@@ -118,9 +118,14 @@ def _check_common(document: Manifest) -> None:
 def _check(document: Manifest) -> None:
     if not isinstance(document.get("id"), str) or not isinstance(document.get("sources"), list):
         raise DamagedManifest("is incomplete")
-    if not all(isinstance(s, dict) for s in document["sources"]):
+    if not all(isinstance(s, dict) and isinstance(s.get("id"), str) for s in document["sources"]):
         raise DamagedManifest("names sources that make no sense")
+    left_out = document.get("left_out", [])
+    if not isinstance(left_out, list) or not all(isinstance(n, str) and n for n in left_out):
+        raise DamagedManifest("names lost files that make no sense")
     for name, entry in document["files"].items():
         if not isinstance(entry.get("bytes"), int) or entry["bytes"] < 0:
             raise DamagedManifest(f"states no size of {name[:80]!r}")
+        if not isinstance(entry.get("origin") or {}, dict):
+            raise DamagedManifest(f"states no origin of {name[:80]!r}")
         entry.setdefault("kind", kind_of(name))

@@ -170,9 +170,16 @@ def _documents(session: Session, pattern: str) -> dict[str, dict[str, Any]]:
             document = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError):
             continue  # What it says is in the bag as well.
-        if isinstance(document, dict):
+        if isinstance(document, dict) and _has_numbers(document):
             found[f"results/{path.name}"] = document
     return found
+
+
+def _has_numbers(document: Mapping[str, Any]) -> bool:
+    rows = document.get("trials")
+    rows = [r for r in rows if isinstance(r, dict)] if isinstance(rows, list) else []
+    numbers = [document.get("n_trials", 0), *(r.get("trial", 0) for r in rows)]
+    return all(isinstance(n, int) for n in numbers)
 
 
 def _from_documents(plan: Mapping[str, Any], table: Mapping[str, Any] | None) -> Run:

@@ -78,6 +78,8 @@ def save_sessions(
         merged = merge(
             [stack.enter_context(open_source(s)) for s in sources], kinds, subject=subject
         )
+        if not merged.items and not merged.manifest["settings"]:
+            raise UserError(f"archive {path}: nothing of {', '.join(sorted(kinds))} is there")
         if len(merged.items) >= MAX_MEMBERS:
             raise UserError(f"archive {path}: would have more than {MAX_MEMBERS} files")
         if not compress:

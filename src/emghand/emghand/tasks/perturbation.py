@@ -290,8 +290,8 @@ class EstimatePerturber:
         self._rate = tick_rate
         self._limits = low, high
         # What was, whether or not a delay is active: it then begins without a jump to rest.
-        longest = max((p.delay for p in self._known.values() if p.kind == "latency"), default=0.0)
-        self._past: deque[Floats] = deque(maxlen=self._ticks(longest) + 1)
+        longest = self._latency(list(self._known.values()))
+        self._past: deque[Floats] = deque(maxlen=longest + 1)
         self._active: list[Perturbation] = []
 
     def activate(self, labels: Sequence[str]) -> None:
@@ -308,7 +308,7 @@ class EstimatePerturber:
         self._past.append(x)
         if not self._active:
             return x
-        ticks = sum(self._ticks(p.delay) for p in self._active if p.kind == "latency")
+        ticks = self._latency(self._active)
         result = self._past[max(0, len(self._past) - 1 - ticks)].copy()
         for p in self._active:
             columns = self._columns[p.label]
@@ -321,5 +321,6 @@ class EstimatePerturber:
                 result[first], result[second] = a + p.strength * b, b - p.strength * a
         return np.clip(result, *self._limits)
 
-    def _ticks(self, delay: float) -> int:
-        return round(delay * self._rate)
+    def _latency(self, perturbations: Sequence[Perturbation]) -> int:
+        """Delays of all of them together, in ticks."""
+        return sum(round(p.delay * self._rate) for p in perturbations if p.kind == "latency")

@@ -68,6 +68,8 @@ class Fitts(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.radii or not self.distances:
+            raise UserError("radii, distances: each needs a number")
         if max(self.radii) >= min(self.distances):
             raise UserError("radii: rest must lie outside of every target")
         self._targets()
@@ -112,14 +114,20 @@ class Tac(Task):
     repetitions: int = _repetitions_setting()
 
     def _targets(self) -> list[Reach]:
-        return list(_postures(self, self.complexity, self.levels))
+        found = list(_postures(self, self.complexity, self.levels))
+        if not found:
+            raise UserError("levels: no posture lies within the range of the DOFs")
+        return found
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.complexity or not self.levels:
+            raise UserError("complexity, levels: each needs a number")
         if max(self.complexity) > sum(self.active_mask):
             raise UserError(f"complexity: only {sum(self.active_mask)} DOFs are active")
         if self.radius >= min(self.levels):
             raise UserError("radius: rest must lie outside of every target")
+        self._targets()
 
     def draw(self, rng: random.Random) -> Reach:
         """One of the postures."""
@@ -149,9 +157,12 @@ class Motion(Task):
         super().__post_init__()
         if self.radius >= self.amplitude:
             raise UserError("radius: rest must not be the full movement")
+        self._targets()
 
     def _targets(self) -> list[Reach]:
-        found = _postures(self, (1,), (self.amplitude,))
+        found = list(_postures(self, (1,), (self.amplitude,)))
+        if not found:
+            raise UserError("amplitude: no movement lies within the range of the DOFs")
         return [r._replace(active=tuple(g != 0.0 for g in r.goal)) for r in found]
 
     def draw(self, rng: random.Random) -> Reach:

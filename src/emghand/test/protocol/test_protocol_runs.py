@@ -27,6 +27,7 @@ from emghand.protocol import (
     VirtualWorld,
 )
 from emghand.protocol.checkpoint import Checkpoint, last_checkpoint
+from emghand.storage.session_repair import repair_session
 from emghand.storage.sessions import Session
 
 
@@ -255,9 +256,25 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path, content):
 
 
 def test_the_newest_checkpoint_counts(tmp_path):
-    for number in ("", "_2", "_10"):
-        (tmp_path / f"protocol_checkpoint{number}.json").touch()
-    assert last_checkpoint(tmp_path).name == "protocol_checkpoint_10.json"
+    progress = {"trial": 0, "finished": [], "children": {}}
+    for number, digest in ("", "a"), ("_2", "b"), ("_10", "b"), ("_11", "c"):
+        made = Checkpoint(f"p{number}", digest, 1, False, 0, 0.0, progress, {})
+        made.save(tmp_path / f"protocol_checkpoint{number}.json")
+    found = [last_checkpoint(tmp_path, digest) for digest in "abcd"]
+    assert [c.protocol for c in found] == ["p", "p_10", "p_11", "p_11"]
+    assert last_checkpoint(tmp_path / "nothing", "a") is None
+
+
+def test_another_protocol_in_between_does_not_keep_one_from_being_resumed(tmp_path):
+    with pytest.raises(Crash):
+        runner(tmp_path / "s", crash_after=100, seed=7).execute()
+    short = Protocol("short", Delay("a", 1.0))
+    assert runner(tmp_path / "s", protocol=short).execute().status == "complete"
+    after = []
+    assert runner(tmp_path / "s", after, resume=True).execute().status == "complete"
+    assert after[0].index > 0
+    with pytest.raises(UserError, match="example was completed"):
+        runner(tmp_path / "s", resume=True)
 
 
 def test_what_waits_in_vain_is_named_and_ended(tmp_path):
@@ -320,7 +337,7 @@ def test_a_killed_process_is_resumed_at_the_next_stage(tmp_path):
     lines = again.stdout.split("\n")
     assert "complete" in lines, again.stderr
     assert "r trial_start 2" in lines and "r trial_start 1" not in lines
-    Session.repair(tmp_path / "s")
+    repair_session(tmp_path / "s")
     assert Session.open(tmp_path / "s").check() == []
 
 
@@ -331,6 +348,12 @@ def file(tmp_path):
         "parameters: {n: 2}\nstage: {name: r, kind: delay, repeat: '${n}', seconds: 3.0}\n"
     )
     return str(path)
+
+
+def test_the_session_may_be_named_from_the_working_directory(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["protocol", "run", file, "s", "--subject", "s1", "--virtual"]) == 0
+    assert Session.open(tmp_path / "s").check() == []
 
 
 def test_the_command_checks_shows_and_runs(file, tmp_path, capsys):

@@ -214,6 +214,13 @@ def test_names_that_leave_the_session_are_refused(session, tmp_path, name):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_an_archive_without_anything_in_it_is_not_taken_for_a_backup(tmp_path):
+    Session.create(tmp_path / "s", "p07").keep("results", "a.json", b"{}")
+    with pytest.raises(UserError, match="nothing of data, decoder is there"):
+        save_sessions([tmp_path / "s"], tmp_path / "a.emgsession", chosen(["decoder", "data"]))
+    assert not (tmp_path / "a.emgsession").exists()
+
+
 def test_archives_that_lie_are_refused_before_anything_is_kept(session, tmp_path):
     whole = tmp_path / "a.emgsession"
     save_sessions([session.path], whole, chosen(["decoder", "detector"]))
@@ -234,7 +241,17 @@ def test_archives_that_lie_are_refused_before_anything_is_kept(session, tmp_path
     def another_kind(manifest):
         manifest["files"][name]["kind"] = "data"
 
-    for change in (hash_of_another, another_size, forgotten, newer, another_kind):
+    def no_origin(manifest):
+        manifest["files"][name]["origin"] = "elsewhere"
+
+    def no_source(manifest):
+        manifest["sources"] = [{"id": ["a"]}]
+
+    def nothing_lost(manifest):
+        manifest["left_out"] = [1]
+
+    changes = (hash_of_another, another_size, forgotten, newer, another_kind)
+    for change in (*changes, no_origin, no_source, nothing_lost):
         evil = rewritten(whole, tmp_path / f"{change.__name__}.emgsession", change)
         with pytest.raises(UserError):
             load_sessions([evil], tmp_path / "copy")

@@ -54,25 +54,37 @@ print(json.dumps({{"said": said, "hindered": hindered, "first": run.first}}))
 """
 
 
-def loop(*arguments):
-    result = subprocess.run(
-        [sys.executable, str(LOOP), *map(str, arguments)], capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
+def loops(*runs):
+    """Run some loops at the same time; what each has found."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, str(LOOP), *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for arguments in runs
+    ]
+    ended = [(process.communicate(), process.returncode) for process in started]
+    for (_, errors), status in ended:
+        assert status == 0, errors
+    return [json.loads(output) for (output, _), _ in ended]
 
 
 def test_a_hundred_kills_at_random_moments_lose_nothing(tmp_path):
-    found = loop("random", tmp_path, "--kills", 100)
-    assert found["kills"] == 100
+    found = loops(
+        *(("random", tmp_path / str(seed), "--kills", 25, "--seed", seed) for seed in range(4))
+    )
+    assert [f["kills"] for f in found] == 4 * [25]
     # The kills fell everywhere in the life of a session, not only at its begin.
-    assert {"session", "bag", "model", "archive", "copy", "all"} <= found["reached"].keys()
+    reached = set().union(*(f["reached"] for f in found))
+    assert {"session", "bag", "model", "archive", "copy", "all"} <= reached
 
 
 @pytest.mark.parametrize("mode", ["every", "full"])
 def test_death_or_a_full_disk_in_the_middle_of_a_call_that_writes_loses_nothing(tmp_path, mode):
-    """Each 12th call; all of them in benchmark/session_kills.py."""
-    found = loop(mode, tmp_path, "--step", 12)
+    """Each 20th call; all of them in benchmark/session_kills.py."""
+    (found,) = loops((mode, tmp_path, "--step", 20))
     assert found["calls"] > 150
     assert found["reached"]["all"] > 1
 
@@ -96,5 +108,6 @@ def test_on_a_small_file_system_that_fills_up(tmp_path):
     assert len(found["said"]) == 3
     assert "writing stopped" in found["said"][0] and "session repair" in found["said"][0]
     assert "No space left" in found["said"][1]
-    assert "free" in found["hindered"]
+    # What is left on the disk may just do for the repair.
+    assert not found["hindered"] or "free" in found["hindered"]
     assert 0 < found["first"] < 2000

@@ -31,6 +31,17 @@ def test_the_table_tells_after_a_cancel(session, capsys):
     assert "3 of 4 trials are done; the next one is --first 3" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "change", [{"n_trials": "many"}, {"n_trials": None}, {"trials": [{"trial": "x"}]}]
+)
+def test_the_bag_tells_when_somebody_has_damaged_the_plan_or_the_table(session, change):
+    add_run(session, n_trials=4, done=3)
+    for path in (session.path / "results").glob("*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    (run,) = runs_of(session.path)
+    assert (run.activity, run.first) == ("collect", 3)
+
+
 def test_the_bag_tells_after_a_crash_before_and_after_its_repair(session):
     bag = add_run(session, n_trials=9, done=5, table=False)
     file = next(bag.glob("*.mcap"))

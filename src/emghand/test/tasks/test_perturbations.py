@@ -123,6 +123,13 @@ def test_added_latency_delays_by_whole_ticks_and_begins_without_a_jump():
     assert p.step(course[25])[0] == course[25][0]
 
 
+def test_added_latencies_add_up():
+    p = estimate(*({"label": name, "kind": "latency", "delay": 0.06} for name in "ab"))
+    p.activate(["a", "b"])
+    course = [np.array([0.01 * i, 0.0]) for i in range(10)]
+    assert [p.step(x)[0] for x in course][6:] == [x[0] for x in course[:4]]
+
+
 def test_what_names_a_channel_or_dof_that_is_not_there_is_refused():
     with pytest.raises(UserError, match="4 channels"):
         emg({"label": "p", "kind": "dead", "channels": (4,)})
