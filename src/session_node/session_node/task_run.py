@@ -93,6 +93,20 @@ class TaskRun(Activity):
 
     def run(self) -> None:
         """Record and run trial after trial; write the table."""
+        goal = self.goal
+        self.bag.write_plan(
+            self.name,
+            len(self.specs),
+            "task",
+            goal.task,
+            {
+                "trials": int(goal.trials),
+                "validation": bool(goal.validation),
+                "seed": int(goal.seed),
+                "perturbations": list(goal.perturbations),
+                "label": str(goal.label),
+            },
+        )
         self.bag.start()
         problem = lost = ""
         try:
@@ -101,7 +115,7 @@ class TaskRun(Activity):
         finally:
             self.room.state()
             problem = self.bag.finish(self.abandoned)
-        n, total = len(self.trials), len(self.specs) - self.goal.first
+        n, total = len(self.trials), len(self.specs) - goal.first
         completed = not lost and not self.stop.is_set()
         done = f"{n} trials" if completed else f"ended after {n} of {total} trials"
         done += f", {self._completed} completed"
