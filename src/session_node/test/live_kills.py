@@ -3,9 +3,9 @@
     python live_kills.py FOLDER [--kills 100] [--seed 1]
 
 `session_node`, `bag_recorder` and `emg_driver` run as processes in a ROS domain of their own. A run
-is started, something happens to it at a random moment, what was killed is started again, the session
-is repaired and the run resumed, until its schedule is done. Then each trial must be there exactly
-once, and every bag whole. Collections and tasks take turns. Prints one line of JSON.
+is started, something happens to it at a random moment, what was killed is started again, the
+session is repaired and the run resumed, until its schedule is done. Then each trial must be there
+exactly once, and every bag whole. Collections and tasks take turns. Prints one line of JSON.
 """
 
 import argparse
@@ -69,9 +69,10 @@ COMMANDS = {
     "bag_recorder": ["-m", "bag_tools.recorder", "--ros-args", "-p", "diagnostics_period:=0.2"],
     "session_node": ["-m", "session_node.node", "--ros-args", "-p", "lead:=0.4", "-p", "tail:=0.1"],
 }
-HAPPENINGS = ("session_node", "session_node", "session_node", "bag_recorder", "cancel", "full")
+HAPPENINGS = ("session_node", "session_node", "twice", "bag_recorder", "cancel", "full")
+"""``twice``: session_node again, while it comes back and ends what it has left behind."""
 SPAN_S = 2.5
-"""Moments lie between the start of the client and this."""
+"""Moments lie between the start of the client, of a run for a cancellation, and this."""
 FULL_BYTES = 300_000
 FLUSHED_S = 0.5
 """A result that is older than this when its recorder is killed is on the disk."""
@@ -159,6 +160,8 @@ class Bench:
 
     def happen(self, what, moment):
         """Let something happen; the results that must have survived it."""
+        if what == "cancel":
+            self.running.wait(TIMEOUT_S)
         time.sleep(moment)
         sure = time.monotonic()
         if what == "full":
@@ -169,7 +172,10 @@ class Bench:
         else:
             if what == "bag_recorder":
                 sure -= FLUSHED_S
-            self.kill(what)
+            self.kill("session_node" if what == "twice" else what)
+            if what == "twice":
+                time.sleep(self.rng.uniform(0.0, SPAN_S))
+                self.kill("session_node")
         self.sure = sure
 
     def attempt(self, path, activity, seed, disturbed=True):
@@ -178,6 +184,7 @@ class Bench:
         moment = self.rng.uniform(0.0, SPAN_S)
         self.hand.told.clear()
         self.sure = np.inf
+        self.running = threading.Event()
         thread = threading.Thread(target=self.happen, args=(what, moment))
         before = done_in(path)
         begin = time.monotonic()
@@ -185,7 +192,7 @@ class Bench:
             thread.start()
         said = "completed"
         try:
-            with Client(path, "p07", timeout=TIMEOUT_S) as client:
+            with Client(path, "p07", lambda _: self.running.set(), TIMEOUT_S) as client:
                 if path.exists() and last_unfinished(runs_of(path)) is not None:
                     client.resume()
                 elif activity == "collect":
