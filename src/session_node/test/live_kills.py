@@ -1,6 +1,6 @@
 """Kills the nodes that record a session, cancels their runs and fills their disk, again and again.
 
-    python live_kills.py FOLDER [--kills 100] [--seed 1]
+    python live_kills.py FOLDER [--kills 100] [--seed 1] [--trials 16]
 
 `session_node`, `bag_recorder` and `emg_driver` run as processes in a ROS domain of their own. A run
 is started, something happens to it at a random moment, what was killed is started again, the
@@ -59,11 +59,10 @@ name: quick
 dofs: [index_flex, wrist_flex]
 dwell: 0.05
 time_limit: 1.0
-acquire: 1.0
+acquire: 3.0
 acquire_hold: 0.02
 pause: 0.02
 """
-TRIALS = 16
 COMMANDS = {
     "emg_driver": ["-m", "emg_driver.node", "--ros-args", "-p", "device:=synthetic"],
     "bag_recorder": ["-m", "bag_tools.recorder", "--ros-args", "-p", "diagnostics_period:=0.2"],
@@ -117,8 +116,8 @@ class Hand:
 class Bench:
     """The processes, and one session after the other."""
 
-    def __init__(self, folder, seed, log):
-        self.folder, self.log = folder, log
+    def __init__(self, folder, seed, trials, log):
+        self.folder, self.trials, self.log = folder, trials, log
         self.rng = random.Random(seed)
         self.counts = Counter()
         self.processes = {}
@@ -197,9 +196,9 @@ class Bench:
                     client.resume()
                 elif activity == "collect":
                     file = self.folder / "set.yaml"
-                    client.collect(file, repetitions=TRIALS // 2, shuffle=True, seed=seed)
+                    client.collect(file, repetitions=self.trials // 2, shuffle=True, seed=seed)
                 else:
-                    client.task(self.folder / "task.yaml", trials=TRIALS, seed=seed)
+                    client.task(self.folder / "task.yaml", trials=self.trials, seed=seed)
         except UserError as error:
             said = str(error)
         if disturbed:
@@ -229,7 +228,7 @@ class Bench:
         done = done_in(path)
         assert before <= done, (before, done)
         assert told <= done, f"{sorted(told - done)} were told to be done and are lost"
-        return len(done) == TRIALS
+        return len(done) == self.trials
 
     def session(self, number, kills):
         """One schedule, resumed until it is complete; at most so many kills."""
@@ -240,7 +239,7 @@ class Bench:
             n = sum(self.counts[h] for h in set(HAPPENINGS)) - begin
             if self.attempt(path, activity, number, disturbed=n < kills):
                 break
-        check(path, activity)
+        check(path, activity, self.trials)
         self.counts["sessions"] += 1
         return n + (n < kills)
 
@@ -260,14 +259,14 @@ def wait_until_free(path):
         time.sleep(0.1)
 
 
-def check(path, activity):
+def check(path, activity, trials):
     """Everything is there exactly once, and whole."""
     wait_until_free(path)
     session, findings = repair_session(path)
     assert findings == [], findings
     assert session.check() == []
     (run,) = runs_of(path)
-    assert run.complete and run.n_trials == TRIALS and run.activity == activity
+    assert run.complete and run.n_trials == trials and run.activity == activity
     results = Counter()
     for bag in session.bags():
         assert is_playable(bag), bag
@@ -280,11 +279,11 @@ def check(path, activity):
         assert integrity["malformed"] == {}
         for counter in integrity["samples"].values():
             assert (counter["missing"], counter["restarts"]) == (0, 0), counter
-        trials = results_in(bag)
-        results.update(number for number, _, _ in trials)
-        if trials:
-            check_emg(bag, trials)
-    assert results == Counter(range(TRIALS)), results
+        held = results_in(bag)
+        results.update(number for number, _, _ in held)
+        if held:
+            check_emg(bag, held)
+    assert results == Counter(range(trials)), results
 
 
 def results_in(bag):
@@ -312,9 +311,13 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--trials", type=int, default=16, help="of each schedule")
     args = parser.parse_args()
     began = time.monotonic()
-    with (args.folder / "log.txt").open("w") as log, Bench(args.folder, args.seed, log) as bench:
+    with (
+        (args.folder / "log.txt").open("w") as log,
+        Bench(args.folder, args.seed, args.trials, log) as bench,
+    ):
         left, number = args.kills, 0
         while left > 0:
             left -= bench.session(number, left)

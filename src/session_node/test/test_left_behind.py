@@ -108,7 +108,9 @@ def test_what_somebody_records_elsewhere_is_left_alone(bench, tmp_path):
 
 def test_kills_of_the_live_nodes_lose_nothing(tmp_path):
     """More of them, with other seeds: benchmark/session_kills.py --live."""
-    command = [sys.executable, str(LOOP), str(tmp_path), "--kills", "3", "--seed", "4"]
+    # A seed that kills session_node, cancels, and kills bag_recorder.
+    options = ["--kills", "3", "--seed", "177", "--trials", "6"]
+    command = [sys.executable, str(LOOP), str(tmp_path), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr + (tmp_path / "log.txt").read_text()
     found = json.loads(done.stdout)
