@@ -1,8 +1,10 @@
 """What a session_node does about recordings that another one has left behind, and real kills."""
 
+import contextlib
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +15,10 @@ from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 
 from bag_tools.recorder import BagRecorder
+from emghand.cli.main import main
 from emghand.storage.bags.repair import is_playable
+from emghand.storage.resume import runs_of
+from emghand.storage.session_repair import repair_session
 from emghand.storage.sessions import Session
 from emghand_ros.node import EmghandNode
 from emghand_ros.testing import Graph, wait_until
@@ -104,6 +109,66 @@ def test_what_somebody_records_elsewhere_is_left_alone(bench, tmp_path):
     assert not result.success
     assert f"already recording {tmp_path / 'mine'}" in result.message
     assert bench.recorder._recording is not None
+
+
+PROTOCOL = """
+name: short day
+stage:
+  name: day
+  stages:
+  - kind: run_action
+    name: first
+    action: /session/collect_trials
+    type: emghand_interfaces/action/CollectTrials
+    goal: &goal
+      {session: "${session}", subject: "${subject}", movement_set: "${folder}/set.yaml",
+       repetitions: 2, seed: "${draw}", record: true}
+  - {kind: run_action, name: second, action: /session/collect_trials,
+     type: emghand_interfaces/action/CollectTrials, goal: {<<: *goal, repetitions: 15}}
+  - {kind: delay, name: rest, seconds: 0.1}
+"""
+
+
+@contextlib.contextmanager
+def protocol_node():
+    command = [sys.executable, "-m", "session_node.protocol_node"]
+    process = subprocess.Popen(command)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_protocol_whose_node_was_killed_goes_on_where_it_was(bench, tmp_path, capsys):
+    """And what the node had asked for does not keep it from doing so."""
+    add_session_node(bench.graph)
+    (tmp_path / "set.yaml").write_text(SET)
+    (tmp_path / "day.yaml").write_text(PROTOCOL)
+    session = bench.session.path
+    run = ["protocol", "run", str(tmp_path / "day.yaml"), str(session)]
+    codes = []
+    with protocol_node():
+        client = threading.Thread(target=lambda: codes.append(main(run)))
+        client.start()
+        second = session / "bags/collect_2"
+        wait_until(second.exists, "the second collection", 20.0)
+    with protocol_node():
+        client.join(20.0)
+        assert codes == [1] and "started again" in capsys.readouterr().err
+        assert main([*run, "--resume"]) == 0
+    # Its first activity was not repeated, and its second was, in full.
+    tables = [json.loads(p.read_text()) for p in sorted(session.glob("results/*_trials.json"))]
+    found = {t["bag"]: (t["status"], len(t["trials"])) for t in tables}
+    assert found["bags/collect"] == ("complete", 2)
+    assert found["bags/collect_2"][0] == "cancelled" and found["bags/collect_2"][1] < 15
+    assert found["bags/collect_3"] == ("complete", 15)
+    opened, findings = repair_session(session)
+    assert all(f.what == "was not listed" for f in findings), findings
+    assert opened.check() == []
+    logs = sorted(session.glob("results/protocol_events*.csv"))
+    assert len(logs) == 2
+    assert runs_of(session)[-1].complete
 
 
 def test_kills_of_the_live_nodes_lose_nothing(tmp_path):
