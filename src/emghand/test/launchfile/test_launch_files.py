@@ -11,6 +11,7 @@ from emghand.launchfile.context import find_prefix
 LAUNCH = Path(__file__).resolve().parents[4] / "launch"
 DECODING = {"feature_node", "decoder_node"}
 ALWAYS = {"bag_recorder"}
+SESSION = ("session_node", "protocol_node")
 
 
 def nodes(name, **arguments):
@@ -25,10 +26,10 @@ def nodes(name, **arguments):
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("live", {}, {"emg_driver", "mujoco_bridge", "session_node"} | DECODING),
+        ("live", {}, {"emg_driver", "mujoco_bridge", *SESSION} | DECODING),
         ("live", {"hand": "none", "glove": "synthetic"},
-         {"emg_driver", "glove_driver", "session_node"} | DECODING),
-        ("live", {"hand": "servo"}, {"emg_driver", "servo_bridge", "session_node"} | DECODING),
+         {"emg_driver", "glove_driver", *SESSION} | DECODING),
+        ("live", {"hand": "servo"}, {"emg_driver", "servo_bridge", *SESSION} | DECODING),
         ("collect", {}, {"emg_driver", "mujoco_bridge", "session_node", "feature_node"}),
         ("replay", {"bag": "b"}, {"bag_player", "mujoco_bridge"} | DECODING),
     ],
@@ -58,7 +59,8 @@ def test_the_network_is_heard_on_request_only(monkeypatch):
 def test_what_may_die_is_started_again():
     processes, _ = nodes("live", glove="synthetic")
     again = {name for name, process in processes.items() if process.respawn}
-    assert again == {"emg_driver", "glove_driver", "mujoco_bridge", "session_node"} | DECODING
+    devices = {"emg_driver", "glove_driver", "mujoco_bridge"}
+    assert again == {*devices, *SESSION, "bag_recorder"} | DECODING
 
 
 def test_the_player_is_never_asked_to_command():
