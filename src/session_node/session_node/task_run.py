@@ -115,7 +115,7 @@ class TaskRun(Activity):
         finally:
             self.room.state()
             problem = self.bag.finish(self.abandoned)
-        n, total = len(self.trials), len(self.specs) - goal.first
+        n, total = len(self.trials), len(self.specs) - self.goal.first
         completed = not lost and not self.stop.is_set()
         done = f"{n} trials" if completed else f"ended after {n} of {total} trials"
         done += f", {self._completed} completed"

@@ -1,6 +1,6 @@
 """Kills the nodes that record a session, cancels their runs and fills their disk, again and again.
 
-    python live_kills.py FOLDER [--kills 100] [--seed 1] [--trials 16]
+    python live_kills.py FOLDER [--kills 100] [--seed 1] [--trials 12]
 
 `session_node`, `bag_recorder` and `emg_driver` run as processes in a ROS domain of their own. A run
 is started, something happens to it at a random moment, what was killed is started again, the
@@ -66,11 +66,11 @@ pause: 0.02
 COMMANDS = {
     "emg_driver": ["-m", "emg_driver.node", "--ros-args", "-p", "device:=synthetic"],
     "bag_recorder": ["-m", "bag_tools.recorder", "--ros-args", "-p", "diagnostics_period:=0.2"],
-    "session_node": ["-m", "session_node.node", "--ros-args", "-p", "lead:=0.4", "-p", "tail:=0.1"],
+    "session_node": ["-m", "session_node.node", "--ros-args", "-p", "lead:=0.3", "-p", "tail:=0.1"],
 }
 HAPPENINGS = ("session_node", "session_node", "twice", "bag_recorder", "cancel", "full")
 """``twice``: session_node again, while it comes back and ends what it has left behind."""
-SPAN_S = 2.5
+SPAN_S = 1.8
 """Moments lie between the start of the client, of a run for a cancellation, and this."""
 FULL_BYTES = 300_000
 FLUSHED_S = 0.5
@@ -311,7 +311,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--trials", type=int, default=16, help="of each schedule")
+    parser.add_argument("--trials", type=int, default=12, help="of each schedule")
     args = parser.parse_args()
     began = time.monotonic()
     with (
