@@ -109,7 +109,7 @@ class RecorderClient:
         path = Path(values.get("bag", ""))
         if status.message == "recording" and _is_of_session(path):
             self._left = path
-            threading.Thread(target=self._take_over, name="recorder take over").start()
+            threading.Thread(target=self._take_over, name="recorder take over", daemon=True).start()
         self._known.set()
 
     def _take_over(self) -> None:
