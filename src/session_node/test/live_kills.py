@@ -209,7 +209,7 @@ class Bench:
         print(
             f"{activity} {what} at {moment:.2f} of {took:.2f} s: {said}", file=self.log, flush=True
         )
-        self.counts[what] += disturbed
+        self.counts.update([what] if disturbed else [])
         told = {number for at, number in self.hand.told if at < self.sure}
         return self.look(path, before, told if disturbed else set())
 
