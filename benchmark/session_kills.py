@@ -2,8 +2,10 @@
 
     python benchmark/session_kills.py
     python benchmark/session_kills.py --kills 5000 --folder /mnt/stick/kills
+    python benchmark/session_kills.py --live 100          # the real nodes, which record and prompt
 
-The loop is the one of the tests (src/emghand/test/storage/crash_loop.py), there with fewer kills.
+The loops are those of the tests, there with fewer kills: src/emghand/test/storage/crash_loop.py,
+and src/session_node/test/live_kills.py for --live.
 """
 
 from __future__ import annotations
@@ -15,27 +17,36 @@ import sys
 import tempfile
 from pathlib import Path
 
-LOOP = Path(__file__).parents[1] / "src/emghand/test/storage/crash_loop.py"
+SOURCES = Path(__file__).parents[1] / "src"
+LOOP = SOURCES / "emghand/test/storage/crash_loop.py"
+LIVE = SOURCES / "session_node/test/live_kills.py"
 
 
 def main() -> int:
-    """Run all three loops and print a table; exit status 1 when something was lost."""
+    """Run the loops and print a table; exit status 1 when something was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1000, help="at random moments")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", default=None, help="on the disk to be tried")
+    parser.add_argument(
+        "--live", type=int, default=0, metavar="N", help="only the live nodes, killed N times"
+    )
     args = parser.parse_args()
+    seed = ["--seed", str(args.seed)]
+    loops = [
+        ("random", [LOOP, "random"], ["--kills", str(args.kills), *seed]),
+        ("every", [LOOP, "every"], []),
+        ("full", [LOOP, "full"], []),
+    ]
+    if args.live:
+        loops = [("live", [LIVE], ["--kills", str(args.live), *seed])]
     failed = 0
     print(f"{'loop':<8} {'kills or calls':>14} {'seconds':>8}  reached")
-    for mode, more in (
-        ("random", ["--kills", str(args.kills), "--seed", str(args.seed)]),
-        ("every", []),
-        ("full", []),
-    ):
+    for mode, script, more in loops:
         if args.folder is not None:
             Path(args.folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-            command = [sys.executable, str(LOOP), mode, folder, *more]
+            command = [sys.executable, *map(str, script), folder, *more]
             result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
             print(f"{mode:<8} FAILED\n{result.stderr}")

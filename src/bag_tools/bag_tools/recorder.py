@@ -25,6 +25,10 @@ SETTLE_S = 0.5
 SPACING_S = 0.15
 """Between two requests for a snapshot: several ticks [s]."""
 
+ALONE_S = 10.0
+"""A recording that was asked for is finished when for so long nobody is there any more who could
+ask for its end: longer than a node needs to be started again [s]."""
+
 
 @dataclass(frozen=True)
 class RecorderSettings:
@@ -77,10 +81,13 @@ class BagRecorder(EmghandNode):
         self._asked = self._heard
         self._to_ask: list[str] = []
         self._last_asked = 0.0
+        self._is_on_request = False
+        # When somebody last was there who can end what was asked for; None: nobody ever was.
+        self._company: float | None = None
         self.create_service(StartRecording, "~/start", self._on_start)
         self.create_service(StopRecording, "~/stop", self._on_stop)
         self.create_timer(self._settings.value.discovery_period, self._follow_graph)
-        self.create_timer(1.0, self._check_disk)
+        self.create_timer(1.0, self._check_recording)
 
     def activate(self) -> None:
         """Start to record when `uri` is set."""
@@ -123,6 +130,7 @@ class BagRecorder(EmghandNode):
         path = Path(uri).expanduser().absolute()
         check_space(path, self._settings.value.min_free)
         self.failure = ""
+        self._is_on_request, self._company = False, None
         names = [self.resolve_topic_name(topic) for topic in topics]
         self._recording = Recording(self._ear, path, names, self.get_logger().warning)
         self._heard = self._asked = (0, ())
@@ -156,7 +164,7 @@ class BagRecorder(EmghandNode):
             if not self.active:
                 raise UserError("the recorder is not active")
             response.message = self.start_recording(request.uri, tuple(request.topics))
-            response.success = True
+            response.success = self._is_on_request = True
         except UserError as error:
             response.message = str(error)
         return response
@@ -191,11 +199,12 @@ class BagRecorder(EmghandNode):
             self._last_asked = now
             self._snapshots[self._to_ask.pop(0)].call_async(Trigger.Request())
 
-    def _check_disk(self) -> None:
+    def _check_recording(self) -> None:
         if self._recording is None:
             return
         try:
             self._recording.check(self._settings.value.min_free)
+            self._check_company(time.monotonic())
         except UserError as error:
             self.failure = str(error)
             self.get_logger().error(f"{error}; the recording is finished now")
@@ -204,6 +213,19 @@ class BagRecorder(EmghandNode):
             except UserError as failed:
                 self.failure = str(failed)
                 self.get_logger().error(self.failure)
+
+    def _check_company(self, now: float) -> None:
+        """Notice that whoever asked for the recording has died and was not started again.
+
+        A recording that was asked for at a command line has nobody to end it yet, and that of the
+        parameter `uri` ends with this node.
+        """
+        if not self._is_on_request:
+            return
+        if self.count_clients(self.resolve_service_name("~/stop")):
+            self._company = now
+        elif self._company is not None and now - self._company > ALONE_S:
+            raise UserError("nobody is left who could end the recording")
 
     def destroy_node(self) -> None:
         """Also destroy the node that listens."""

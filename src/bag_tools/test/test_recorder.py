@@ -13,6 +13,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import Float64, String
 
+from bag_tools import recorder
 from bag_tools.recorder import BagRecorder
 from emghand.client.domain import claim_domain
 from emghand.storage.bags import BagReader, read_recording, repair_bag
@@ -195,3 +196,14 @@ def test_a_signal_finishes_the_bag(tmp_path, number):
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
     assert is_playable(tmp_path / "b")
+
+
+def test_a_recording_ends_when_nobody_is_left_who_could_end_it(graph, tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder, "ALONE_S", 0.5)
+    ender = graph.talker.create_client(StopRecording, "/bag_recorder/stop")
+    assert start(graph, tmp_path / "bag").success
+    wait_until(lambda: graph.recorder._company is not None, "company")
+    graph.talker.destroy_client(ender)
+    wait_until(lambda: is_playable(tmp_path / "bag"), "the end of the recording")
+    assert graph.recorder.failure == "nobody is left who could end the recording"
+    assert start(graph, tmp_path / "again").success and graph.recorder.failure == ""

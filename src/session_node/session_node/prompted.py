@@ -6,15 +6,12 @@ import dataclasses
 import math
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from emghand_interfaces.msg import TrialResult
 from sensor_msgs.msg import JointState
 
-from emghand.errors import UserError
 from emghand.storage.recording import PeriodKind
-from emghand.storage.resume import write_plan
 from emghand.tasks.movements import MovementSet, Schedule, Trial, load_movement_set
 from emghand_ros import qos
 from emghand_ros.conversions import ns_to_time, time_to_ns
@@ -73,11 +70,22 @@ class PromptedRun(Activity):
 
     def run(self) -> None:
         """Record, prompt and write the results."""
+        goal = self.goal
+        self.bag.write_plan(
+            self.name,
+            self.schedule.n_trials,
+            "movement_set",
+            goal.movement_set,
+            {
+                "repetitions": int(goal.repetitions),
+                "shuffle": bool(goal.shuffle),
+                "seed": int(goal.seed),
+                "label": str(goal.label),
+            },
+        )
         self.bag.start()
         problem = ""
         try:
-            if self.bag.uri:
-                self._write_plan()
             completed = self._prompt()
         finally:
             problem = self.bag.finish(self.abandoned)
@@ -101,28 +109,6 @@ class PromptedRun(Activity):
             "trials": len(self.trials),
             "report": self.bag.report,
         }
-
-    def _write_plan(self) -> None:
-        """What ``emghand session resume`` needs if this process does not see the end of it."""
-        goal = self.goal
-        source = Path(goal.movement_set)
-        try:
-            content = source.read_bytes()
-        except OSError as error:
-            raise UserError(f"movement set {source}: cannot be read: {error}") from error
-        write_plan(
-            self.session,
-            self.name,
-            f"bags/{self.bag.path.name}",
-            self.schedule.n_trials,
-            {
-                "movement_set": self.session.keep("movements", source.name, content),
-                "repetitions": int(goal.repetitions),
-                "shuffle": bool(goal.shuffle),
-                "seed": int(goal.seed),
-                "label": str(goal.label),
-            },
-        )
 
     def _prompt(self) -> bool:
         settings = self.room.settings

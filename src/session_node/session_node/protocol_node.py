@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +25,12 @@ from emghand_ros.clock import RosSteadyMap, steady_ns
 from emghand_ros.conversions import ns_to_time
 from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
+from session_node.left_goals import LOOK_S, LeftGoals
 from session_node.ros_world import RosWorld
 
 JOIN_S = 3.0
+LEFT_S = 30.0
+"""How long an activity that was left behind may take to end [s]."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,16 @@ class _Active:
         self.name = ""
         self.runner: ProtocolRunner | None = None
         self.ended = threading.Event()
-        self._stop = threading.Event()
+        self.stop = threading.Event()
 
     def cancel(self) -> None:
         """Cancel it, from any thread."""
-        self._stop.set()
+        self.stop.set()
         self.world.loop.post(self.cancel_now)
 
     def cancel_now(self) -> None:
         """Cancel it, in its own thread."""
-        if self._stop.is_set() and self.runner is not None:
+        if self.stop.is_set() and self.runner is not None:
             self.runner.run.cancel()
 
 
@@ -86,6 +90,7 @@ class ProtocolNode(EmghandNode):
         self._current: _Active | None = None
         self._events = self.create_publisher(StageEvent, "protocol/event", qos.HISTORY)
         self.create_timer(1.0, self._steady.update)
+        self._left = LeftGoals(self)
         self._server = ActionServer(
             self,
             RunProtocol,
@@ -109,7 +114,7 @@ class ProtocolNode(EmghandNode):
         if refusal:
             goal.abort()
             return RunProtocol.Result(message=refusal)
-        world = RosWorld(self, self._settings.value.discovery_wait)
+        world = RosWorld(self, self._settings.value.discovery_wait, self._left.new_id)
         self._current = current = _Active(goal, world)
         current.name = goal.request.protocol
         try:
@@ -148,12 +153,23 @@ class ProtocolNode(EmghandNode):
                 resume=request.resume,
                 on_event=lambda event: self._on_event(current, event),
             )
+            if request.resume:
+                self._wait_for_left(current)
             current.cancel_now()  # a cancellation may have come before there was a run
             return runner.execute()
         except UserError as error:
             return Result("failed", str(error), 0)
         finally:
             current.ended.set()
+
+    def _wait_for_left(self, current: _Active) -> None:
+        """Wait until what was interrupted has ended: the same activity is going to be asked for."""
+        deadline = time.monotonic() + LEFT_S
+        while not self._left.settled:
+            if time.monotonic() > deadline:
+                raise UserError("what was asked for before the interruption does not end")
+            if current.stop.wait(LOOK_S):
+                return
 
     def _on_event(self, current: _Active, event: Event) -> None:
         stamp_ns = self._steady.to_ros(steady_ns())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -12,6 +13,8 @@ from rclpy.client import Client
 from rclpy.node import Node
 
 from emghand.errors import UserError
+from emghand.storage.manifest import MANIFEST
+from emghand.storage.sessions import Session
 from emghand_ros import qos
 
 WAIT_S = 5.0
@@ -28,6 +31,10 @@ class RecorderClient:
     `start` and `stop` block: they must not be called in the executor's thread, which has to deliver
     the answers.
 
+    A recorder that is recording into a session when this node comes was started by an activity
+    that was killed. Nobody else would ever end that bag, and no run could begin before it: it is
+    ended here, whole, and entered into its session. What somebody records elsewhere is left alone.
+
     Parameters
     ----------
     node : Node
@@ -41,6 +48,11 @@ class RecorderClient:
         self._started = self._heard = time.monotonic()
         self._period = 1.0
         self._trouble = ""
+        self._log = node.get_logger()
+        # Of starting and stopping, so that what is ended is never a recording of our own.
+        self._lock = threading.Lock()
+        self._left: Path | None = None
+        self._known = threading.Event()
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.SLOW)
         self._start = node.create_client(StartRecording, f"{name}/start")
         self._stop = node.create_client(StopRecording, f"{name}/stop")
@@ -57,11 +69,17 @@ class RecorderClient:
             raise UserError(
                 f"no recorder answers as {self._name}: start bag_recorder, or do not record"
             )
-        answer = self._call(self._start, StartRecording.Request(uri=uri), WAIT_S)
-        if not answer.success:
-            raise UserError(f"recorder: {answer.message}")
-        self._started = self._heard = time.monotonic()
-        self._trouble = ""
+        with self._lock:
+            answer = self._call(self._start, StartRecording.Request(uri=uri), WAIT_S)
+            # Before the first report it is not known what the recorder is busy with.
+            if not answer.success and self._known.wait(WAIT_S) and self._end_left():
+                answer = self._call(self._start, StartRecording.Request(uri=uri), WAIT_S)
+            if not answer.success:
+                raise UserError(f"recorder: {answer.message}")
+            self._left = None
+            self._known.set()
+            self._started = self._heard = time.monotonic()
+            self._trouble = ""
 
     def problem(self) -> str:
         """Why nothing is recorded any more although it was started; empty: it is, as it seems."""
@@ -79,10 +97,39 @@ class RecorderClient:
             now = time.monotonic()
             self._period = max(1.0, now - self._heard)
             self._heard = now
+            if not self._known.is_set():
+                self._look_for_left(status)
             if now - self._started < OLD_REPORT_S:
                 continue
             if status.level == DiagnosticStatus.ERROR or status.message != "recording":
                 self._trouble = f"recorder: {status.message}"
+
+    def _look_for_left(self, status: DiagnosticStatus) -> None:
+        values = {v.key: v.value for v in status.values}
+        path = Path(values.get("bag", ""))
+        if status.message == "recording" and _is_of_session(path):
+            self._left = path
+            threading.Thread(target=self._take_over, name="recorder take over", daemon=True).start()
+        self._known.set()
+
+    def _take_over(self) -> None:
+        with self._lock:
+            self._end_left()
+
+    def _end_left(self) -> bool:
+        """End what was left behind, with the lock; whether there was something and it has ended."""
+        path, self._left = self._left, None
+        if path is None:
+            return False
+        try:
+            self._finish()
+            Session.open(path.parents[1]).add_file(path)
+        except UserError as error:
+            # Said, not raised: the recorder says in its next answer whether it is free.
+            self._log.warning(f"{path} was left behind by a session_node that is gone: {error}")
+        else:
+            self._log.info(f"{path} was left behind by a session_node that is gone: ended, whole")
+        return True
 
     def stop(self) -> str:
         """Finish the recording; its integrity report as JSON.
@@ -92,6 +139,10 @@ class RecorderClient:
         UserError
             When the recorder is gone or could not finish the bag.
         """
+        with self._lock:
+            return self._finish()
+
+    def _finish(self) -> str:
         answer = self._call(self._stop, StopRecording.Request(), STOP_S)
         if not answer.success:
             raise UserError(f"recorder: {answer.message}")
@@ -105,9 +156,17 @@ class RecorderClient:
         done = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: done.set())
-        deadline = time.monotonic() + timeout
+        begin = time.monotonic()
         while not done.wait(0.2):
-            if time.monotonic() > deadline or (timeout > WAIT_S and self._is_gone()):
+            waited = time.monotonic() - begin
+            # One that was started again meanwhile knows nothing of the request.
+            lost = self._is_gone() or (self._trouble and waited > WAIT_S)
+            if waited > timeout or (timeout > WAIT_S and lost):
                 future.cancel()
                 raise UserError(f"recorder {self._name} does not answer")
         return future.result()
+
+
+def _is_of_session(bag: Path) -> bool:
+    """Whether a bag is one of a session, as activities record them."""
+    return bag.parent.name == "bags" and (bag.parents[1] / MANIFEST).is_file()

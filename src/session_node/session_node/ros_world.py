@@ -11,6 +11,7 @@ from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from unique_identifier_msgs.msg import UUID
 
 from emghand.client.interfaces import check_needs, find_type, make, plain
 from emghand.errors import UserError
@@ -38,10 +39,18 @@ class RosWorld:
     discovery_wait : float
         How long to look for writers of the topics that are watched [s]: only from one that is there
         is it known whether it keeps its last message for those who come late.
+    new_id : callable, optional
+        Makes the id of every goal that is sent.
     """
 
-    def __init__(self, node: Node, discovery_wait: float = 2.0) -> None:
+    def __init__(
+        self,
+        node: Node,
+        discovery_wait: float = 2.0,
+        new_id: Callable[[], UUID | None] = lambda: None,
+    ) -> None:
         self.loop = RealLoop()
+        self.new_id = new_id
         self._node = node
         self._discovery_wait = discovery_wait
         self._publishers: dict[str, Any] = {}
@@ -281,7 +290,10 @@ class _Action:
                     return
             if not self._sent:
                 self._sent = True
-                self._then(self._client.send_goal_async(self._goal), self._accepted)
+                goal_id = self._world.new_id()
+                self._then(
+                    self._client.send_goal_async(self._goal, goal_uuid=goal_id), self._accepted
+                )
         elif now - self._missing_since > ACTION_WAIT_S:
             what = "the node that ran it has gone" if self._sent else "nobody offers this action"
             self._once.end(Answer(False, what))

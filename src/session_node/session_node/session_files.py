@@ -9,8 +9,12 @@ from typing import Any
 
 from emghand.errors import UserError
 from emghand.storage.files import write_file
+from emghand.storage.resume import write_plan
 from emghand.storage.sessions import Session
 from session_node.recorder_client import RecorderClient
+
+COPIES = {"movement_set": "movements", "task": "settings"}
+"""Folder of a session for copies of files that goals name."""
 
 
 def open_session(text: str, subject: str) -> Session:
@@ -73,6 +77,39 @@ class SessionBag:
         if self._recorder is not None:
             self._recorder.start(str(self.path))
             self.uri = str(self.path)
+
+    def write_plan(
+        self, activity: str, n_trials: int, field: str, source: str, goal: dict[str, Any]
+    ) -> None:
+        """Say what is about to be done, so that it can be resumed if nobody sees its end.
+
+        To be called before `start`: a run that was killed on its way there is resumed as well.
+
+        Parameters
+        ----------
+        activity : str
+        n_trials : int
+            Of the whole schedule.
+        field, source : str
+            Field of the goal that names a file, and the file; the session keeps a copy.
+        goal : dict
+            The other fields that make the schedule, without ``first``.
+
+        Raises
+        ------
+        UserError
+            When the file cannot be read or the plan cannot be written.
+        """
+        if self._recorder is None:
+            return
+        file = Path(source)
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise UserError(f"{field} {file}: cannot be read: {error}") from error
+        kept = self._session.keep(COPIES[field], file.name, content)
+        inside = f"bags/{self.path.name}"
+        write_plan(self._session, activity, inside, n_trials, {field: kept, **goal})
 
     def problem(self) -> str:
         """Why nothing is recorded any more; empty: it is, or was not to be."""

@@ -96,6 +96,20 @@ class TaskRun(Activity):
 
     def run(self) -> None:
         """Record and run trial after trial; write the table."""
+        goal = self.goal
+        self.bag.write_plan(
+            self.name,
+            len(self.specs),
+            "task",
+            goal.task,
+            {
+                "trials": int(goal.trials),
+                "validation": bool(goal.validation),
+                "seed": int(goal.seed),
+                "perturbations": list(goal.perturbations),
+                "label": str(goal.label),
+            },
+        )
         self.bag.start()
         problem = lost = ""
         try:

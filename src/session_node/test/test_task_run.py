@@ -24,9 +24,12 @@ from std_msgs.msg import String
 
 from bag_tools.recorder import BagRecorder
 from emghand.cli.main import main
+from emghand.client import Session as ClientSession
+from emghand.errors import UserError
 from emghand.evaluate.online import NUMBERS
 from emghand.evaluate.online_bag import read_trials
 from emghand.storage.bags import BagReader
+from emghand.storage.resume import runs_of
 from emghand.storage.sessions import Session
 from emghand.tasks import load_task, task_from_mapping
 from emghand_ros import qos
@@ -198,6 +201,36 @@ def test_a_cancelled_task_leaves_a_result_and_a_valid_session(bench):
     wait_until(lambda: len(bench.heard["trial"]) == answer.result.trials, "every result")
     assert len(bench.heard["spec"]) == answer.result.trials
     wait_until(lambda: bench.heard["state"][-1].period == SessionState.IDLE, "rest")
+
+
+def test_a_script_runs_a_task_and_goes_on_with_it_after_an_interruption(bench):
+    recorder = bench.graph.add(BagRecorder())
+    bench.graph.call(recorder.start)
+    fractions = []
+
+    def press(step):
+        fractions.append(step.fraction)
+        if step.fraction == 0.5 and fractions.count(0.5) == 1:
+            raise KeyboardInterrupt
+
+    file, path = bench.folder / "task.yaml", bench.folder / "session"
+    with ClientSession(path, "s1", press) as session:
+        done = session.task(file, trials=4, seed=4)
+        assert session.interrupted and not done.success and "ended after" in done.message
+        file.write_text("kind: reach elsewhere")  # The session has its own copy.
+        rest = session.resume()
+        assert rest.success and 0 < rest.trials == rest.completed == rest.values["trials"]
+        with pytest.raises(UserError, match="every run in it is complete"):
+            session.resume()
+    (run,) = runs_of(path)
+    assert run.complete and run.bags == ["bags/task", "bags/task_2"]
+    assert (run.goal["task"], run.goal["seed"]) == ("settings/task.yaml", 4)
+    task = load_task(path / "settings/task.yaml")
+    found = [t.spec for bag in run.bags for t in read_trials(path / bag)]
+    ended = [t for t in bench.heard["trial"] if t.outcome != "cancelled"]
+    assert [t.trial for t in ended] == [0, 1, 2, 3]
+    assert {s.trial: s for s in found} == {i: task.trial(i, 4) for i in range(4)}
+    assert Session.open(path).check() == []
 
 
 def test_a_hand_that_stops_following_ends_the_task_with_the_reason(bench):

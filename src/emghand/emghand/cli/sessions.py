@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from emghand.storage.resume import Run
     from emghand.storage.session_merge import Merged
 
-ACTIVITIES = ("collect", "test")
-"""Those that the command line starts itself."""
-
 
 def print_contents(found: Mapping[str, Any]) -> None:
     """Print what `inspect_session` found as tables."""
@@ -143,11 +140,10 @@ def resume(path: str, label: str, start: bool, as_json: bool) -> int:
 
     Exit status 0: there is one (and it was finished, if started); 1: there is none, or it failed.
     """
-    from emghand.storage.resume import runs_of
+    from emghand.storage.resume import last_unfinished, runs_of
 
     runs = runs_of(path, label)
-    unfinished = [r for r in runs if not r.complete]
-    run = unfinished[-1] if unfinished else None
+    run = last_unfinished(runs)
     if start:
         if run is None:
             raise UserError(f"session {path}: every run in it is complete")
@@ -171,25 +167,14 @@ def resume(path: str, label: str, start: bool, as_json: bool) -> int:
 
 
 def _go_on(path: Path, run: Run, as_json: bool) -> int:
-    from emghand.cli.activity import run_activity
+    from emghand.cli import activity
+    from emghand.cli.commands import task
+    from emghand.storage.resume import goal_of
 
-    if run.activity not in ACTIVITIES or not run.goal:
-        raise UserError(
-            f"{run.activity}: is not started from here; its next trial is first: {run.first}"
-        )
-    goal = run.goal
-    return run_activity(
-        argparse.Namespace(
-            session=str(path),
-            movements=str(path / goal["movement_set"]),
-            subject="",
-            repetitions=goal["repetitions"],
-            shuffle=goal["shuffle"],
-            seed=goal["seed"],
-            label=goal["label"],
-            first=run.first,
-            no_record=False,
-            json=as_json,
-        ),
-        run.activity,
-    )
+    goal = goal_of(path, run)
+    args = argparse.Namespace(**goal, subject="", no_record=False, json=as_json)
+    if run.activity == "task":
+        args.file, args.perturb = goal["task"], goal["perturbations"]
+        return task.run(args)
+    args.movements = goal["movement_set"]
+    return activity.run_activity(args, run.activity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -315,9 +316,10 @@ class GraphClient:
                 on_feedback(message.feedback)
 
         request = kind.Goal(**goal)  # type: ignore[attr-defined]
+        servers = self._servers(name)
         sent = client.send_goal_async(request, on_message)
         try:
-            handle = self._result(sent, name)
+            handle = self._watch(client, name, sent, servers, 4 * self.timeout)
         except KeyboardInterrupt:
             # Sent is sent: without its handle the activity could not be cancelled.
             self.interrupted = True
@@ -328,20 +330,7 @@ class GraphClient:
         try:
             if self.interrupted:
                 raise KeyboardInterrupt
-            missing_since = None
-            servers = self._servers(name)
-            while not future.done():
-                self._executor.spin_once(timeout_sec=0.1)
-                servers = servers or self._servers(name)
-                if not self._servers(name) <= servers:
-                    # A node that died and came back knows nothing of the goal.
-                    raise UserError(f"{name}: the node that ran it was started again, see its log")
-                if client.server_is_ready():
-                    missing_since = None
-                    continue
-                missing_since = missing_since or time.monotonic()
-                if time.monotonic() - missing_since > self.timeout:
-                    raise UserError(f"{name}: the node that ran it has gone, see its log")
+            self._watch(client, name, future, servers)
         except KeyboardInterrupt:
             self.interrupted = True
             self._result(handle.cancel_goal_async(), f"{name} (cancel)")
@@ -350,6 +339,40 @@ class GraphClient:
             if future.done():
                 client.destroy()
         return future.result().result
+
+    def _watch(
+        self,
+        client: Any,
+        name: str,
+        future: Any,
+        servers: set[tuple[int, ...]],
+        limit: float = math.inf,
+    ) -> Any:
+        """Result of a future that the node of an action is to fulfil, for as long as it lives.
+
+        Parameters
+        ----------
+        servers : set
+            Those that were there before; empty: not known yet.
+        """
+        missing_since = None
+        deadline = time.monotonic() + limit
+        while not future.done():
+            self._executor.spin_once(timeout_sec=0.1)
+            servers = servers or self._servers(name)
+            if not self._servers(name) <= servers:
+                # A node that died and came back knows nothing of the goal.
+                raise UserError(f"{name}: the node that ran it was started again, see its log")
+            now = time.monotonic()
+            if now > deadline:
+                raise UserError(f"{name}: does not answer")
+            if client.server_is_ready():
+                missing_since = None
+                continue
+            missing_since = missing_since or now
+            if now - missing_since > self.timeout:
+                raise UserError(f"{name}: the node that ran it has gone, see its log")
+        return future.result()
 
 
 def _trials(on_progress: Callable[[Progress], None] | None) -> Callable[[Any], None] | None:

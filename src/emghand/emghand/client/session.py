@@ -3,68 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from emghand.client.graph import TIMEOUT_S, GraphClient
+from emghand.client.steps import TRIALS, Done, Step, of_calibration, of_job, of_time
 from emghand.errors import UserError
 from emghand.jobs.plan import PATH_OPTIONS
-from emghand.storage.recording import PeriodKind
-
-
-@dataclass(frozen=True)
-class Step:
-    """How far an activity is.
-
-    Parameters
-    ----------
-    what : str
-        What is going on, in a few words.
-    fraction : float
-        Done, 0 to 1; NaN: not known.
-    remaining : float
-        Time to the end [s]; NaN: not known.
-    """
-
-    what: str
-    fraction: float = math.nan
-    remaining: float = math.nan
-
-
-@dataclass(frozen=True)
-class Done:
-    """What came of an activity; what does not apply is empty.
-
-    Parameters
-    ----------
-    success : bool
-        False only where Ctrl-C ended it before its time.
-    message : str
-        One sentence for a person.
-    session, bag, uri : str
-        Directory of the session; of the recording; what was written otherwise.
-    trials, ticks : int
-        Finished trials of a collection or test; estimates of a replay.
-    report : mapping
-        Integrity report of the recording.
-    values : mapping
-        What a job or a calibration found.
-    """
-
-    success: bool
-    message: str
-    session: str = ""
-    bag: str = ""
-    uri: str = ""
-    trials: int = 0
-    ticks: int = 0
-    report: Mapping[str, Any] = field(default_factory=dict)
-    values: Mapping[str, Any] = field(default_factory=dict)
-
 
 OnProgress = Callable[[Step], None]
 
@@ -146,11 +93,60 @@ class Session:
         **goal
             ``repetitions``, ``shuffle``, ``seed``, ``record``, ``label``: see ``CollectTrials``.
         """
-        return self._prompted("CollectTrials", "/session/collect_trials", movements, goal)
+        return self._prompted("collect", movements, goal)
 
     def test(self, movements: str | Path, **goal: Any) -> Done:
         """Record prompted movements with the decoder running; never trained on. See `collect`."""
-        return self._prompted("RunTest", "/session/run_test", movements, goal)
+        return self._prompted("test", movements, goal)
+
+    def task(
+        self,
+        file: str | Path,
+        *,
+        validation: bool = False,
+        perturbations: Sequence[str] = (),
+        **goal: Any,
+    ) -> Done:
+        """Run the trials of a task; the hand must be armed.
+
+        Parameters
+        ----------
+        file : path
+            YAML file of the task.
+        validation : bool
+            The frozen validation set instead of random trials.
+        perturbations : sequence of str
+            Labels to activate; ``"*"`` alone: all.
+        **goal
+            ``trials``, ``seed``, ``first``, ``record``, ``label``: see ``RunTask``.
+        """
+        fields = {
+            "task": _absolute(file),
+            "validation": validation,
+            "perturbations": list(perturbations),
+            "record": True,
+        }
+        return self._trials("task", fields | goal)
+
+    def resume(self, label: str = "") -> Done:
+        """Go on with the last collection, test or task of this session that was interrupted.
+
+        Parameters
+        ----------
+        label : str
+            Of its bags.
+
+        Raises
+        ------
+        UserError
+            When there is none, or it left no plan.
+        """
+        from emghand.storage.resume import goal_of, last_unfinished, runs_of
+
+        run = last_unfinished(runs_of(self.path, label))
+        if run is None:
+            raise UserError(f"session {self.path}: every run in it is complete")
+        return self._trials(run.activity, goal_of(self.path, run))
 
     def control(
         self,
@@ -178,7 +174,7 @@ class Session:
             "record": record,
             "label": label,
         }
-        return self._act("FreeControl", "/session/control", self._own(goal), _of_time)
+        return self._act("FreeControl", "/session/control", self._own(goal), of_time)
 
     def collect_freely(self, duration: float, *, label: str = "collect") -> Done:
         """Record labelled data without prompts: the glove is the ground truth."""
@@ -201,7 +197,7 @@ class Session:
             "contraction": float(contraction),
             "recording": _absolute(recording) if recording else "",
         }
-        return self._act("Calibrate", "/session/calibrate", self._own(goal), _of_calibration)
+        return self._act("Calibrate", "/session/calibrate", self._own(goal), of_calibration)
 
     def replay(
         self, recording: str | Path, *, rate: float = 1.0, decode: bool = False, ramp: float = 2.0
@@ -224,7 +220,7 @@ class Session:
             "what": "decode" if decode else "estimates",
             "ramp": float(ramp),
         }
-        return self._act("Replay", "/session/replay", goal, _of_time)
+        return self._act("Replay", "/session/replay", goal, of_time)
 
     # On stored data, beside whatever is live
 
@@ -279,7 +275,7 @@ class Session:
             "options": json.dumps({k: _option(k, v) for k, v in options.items() if v is not None}),
             "output": _absolute(output) if output else "",
         }
-        return self._act("Job", "/session/job", goal, _of_job)
+        return self._act("Job", "/session/job", goal, of_job)
 
     # What there is
 
@@ -294,11 +290,13 @@ class Session:
         """Let the decoder load a model; see `GraphClient.load_model`."""
         return self.graph.load_model(model)
 
-    def _prompted(
-        self, action: str, topic: str, movements: str | Path, goal: dict[str, Any]
-    ) -> Done:
+    def _prompted(self, activity: str, movements: str | Path, goal: dict[str, Any]) -> Done:
         fields = {"movement_set": _absolute(movements), "record": True} | goal
-        return self._act(action, topic, self._own(fields), _of_trials)
+        return self._trials(activity, fields)
+
+    def _trials(self, activity: str, goal: dict[str, Any]) -> Done:
+        action, topic, read = TRIALS[activity]
+        return self._act(action, topic, self._own(goal), read)
 
     def _own(self, goal: dict[str, Any]) -> dict[str, Any]:
         return {"session": str(self.path), "subject": self._subject} | goal
@@ -321,19 +319,7 @@ class Session:
         result = self.graph.act(getattr(emghand_interfaces.action, action), topic, goal, show)
         if not result.success and not self.interrupted:
             raise UserError(result.message)
-        values = getattr(result, "values", "") or getattr(result, "result", "")
-        report = getattr(result, "report", "")
-        return Done(
-            success=result.success,
-            message=result.message,
-            session=getattr(result, "session", ""),
-            bag=getattr(result, "bag", ""),
-            uri=getattr(result, "uri", ""),
-            trials=getattr(result, "trials", 0),
-            ticks=getattr(result, "ticks", 0),
-            report=json.loads(report) if report else {},
-            values=json.loads(values) if values else {},
-        )
+        return Done.of(result)
 
 
 def _absolute(path: str | Path) -> str:
@@ -346,23 +332,3 @@ def _option(name: str, value: Any) -> Any:
     several: Sequence[Any] = value if isinstance(value, list | tuple) else [value]
     made = [_absolute(v) for v in several]
     return made if isinstance(value, list | tuple) else made[0]
-
-
-def _of_trials(f: Any) -> Step:
-    what = f"{f.movement} {PeriodKind(f.period).name.lower()}".strip()
-    fraction = f.trial / f.n_trials if f.n_trials else math.nan
-    return Step(f"{what} ({f.trial}/{f.n_trials})", fraction, f.remaining)
-
-
-def _of_time(f: Any) -> Step:
-    total = f.elapsed + f.remaining
-    fraction = f.elapsed / total if total > 0.0 else math.nan
-    return Step(f"{f.elapsed:.0f} s", fraction, f.remaining)
-
-
-def _of_calibration(f: Any) -> Step:
-    return Step(f.period, math.nan, f.remaining)
-
-
-def _of_job(f: Any) -> Step:
-    return Step(f.stage, f.fraction, f.remaining)

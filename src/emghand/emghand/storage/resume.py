@@ -8,7 +8,7 @@ done. A plan that was resumed has several bags: its trials are counted over all 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,6 +25,13 @@ FORMAT = "emghand plan"
 VERSION = 1
 CANCELLED = "cancelled"
 """Outcome of a trial that was not brought to its end: it is not done."""
+_PROMPTED = ("movement_set", "repetitions", "shuffle", "seed", "label")
+GOALS = {
+    "collect": _PROMPTED,
+    "test": _PROMPTED,
+    "task": ("task", "trials", "validation", "seed", "perturbations", "label"),
+}
+"""Fields of the goals of each activity that make the schedule; the first one names a file."""
 
 
 @dataclass
@@ -117,6 +124,30 @@ def write_plan(
     return session.path / name
 
 
+def goal_of(path: str | Path, run: Run) -> dict[str, Any]:
+    """Fields of the action's goal that goes on with a run of the session at `path`.
+
+    Raises
+    ------
+    UserError
+        When the run left no plan.
+    """
+    fields = GOALS.get(run.activity, ())
+    if not fields or not run.goal.keys() >= set(fields):
+        raise UserError(
+            f"{run.activity}: left no plan, so start it by hand; its next trial is {run.first}"
+        )
+    path = Path(path).expanduser().absolute()
+    goal = {name: run.goal[name] for name in fields}
+    goal[fields[0]] = str(path / str(goal[fields[0]]))
+    return {**goal, "session": str(path), "record": True, "first": run.first}
+
+
+def last_unfinished(runs: Sequence[Run]) -> Run | None:
+    """The last run that is not complete; None: there is none."""
+    return next((r for r in reversed(runs) if not r.complete), None)
+
+
 def runs_of(path: str | Path, label: str = "") -> list[Run]:
     """Runs of a session in the order of their start.
 
@@ -190,18 +221,34 @@ def _from_documents(plan: Mapping[str, Any], table: Mapping[str, Any] | None) ->
         goal=dict(goal) if isinstance(goal, dict) else {},
         started=str(plan.get("started", "")),
     )
-    if table is not None:
+    if table is not None and _was_recorded(table):
         run.done = _done_in(table)
     return run
 
 
+def _was_recorded(table: Mapping[str, Any]) -> bool:
+    """False where the recorder was lost on the way: the bag then tells which trials it holds."""
+    return not table.get("bag") or table.get("recording", True) is not None
+
+
 def _done_in(table: Mapping[str, Any]) -> set[int]:
     rows = table.get("trials")
-    return {
-        int(row["trial"])
+    found = [
+        (int(row["trial"]), str(row.get("outcome", "")))
         for row in (rows if isinstance(rows, list) else [])
-        if isinstance(row, dict) and "trial" in row and row.get("outcome") != CANCELLED
-    }
+        if isinstance(row, dict) and "trial" in row
+    ]
+    return {n for n, _ in found} if table.get("status") == "complete" else _brought_to_end(found)
+
+
+def _brought_to_end(found: list[tuple[int, str]]) -> set[int]:
+    """Of trials with their outcomes, in order: what was interrupted can only be the last one.
+
+    A trial before it that was cancelled was never taken up by the subject, and the run went on.
+    """
+    if found and found[-1][1] == CANCELLED:
+        found = found[:-1]
+    return {number for number, _ in found}
 
 
 def _run(
@@ -209,16 +256,16 @@ def _run(
 ) -> Run | None:
     if plan is not None:
         run = _from_documents(plan, table)
-        if table is None:
+        if table is None or not _was_recorded(table):
             run.done = _read_bag(session.path / bag).done
-    elif table is not None:
+    elif table is not None and _was_recorded(table):
         run = _from_documents({**table, "goal": {}}, table)
         run.started = str(
             session.manifest["files"].get(f"{bag}/metadata.yaml", {}).get("added", "")
         )
     else:
         run = _read_bag(session.path / bag)
-        if not run.activity:
+        if not run.activity or not (run.n_trials or run.done):
             return None  # A recording without trials.
     run.bags = [bag]
     return run
@@ -233,14 +280,16 @@ def _read_bag(path: Path) -> Run:
             run.started = datetime.fromtimestamp(reader.start_ns * 1e-9, timezone.utc).isoformat(
                 timespec="seconds"
             )
+            found: list[tuple[int, str]] = []
             for raw in reader.messages(wanted) if wanted else ():
                 message: Any = reader.decode(raw)
                 if message.activity:
                     run.activity = message.activity
                 if raw.topic.endswith("state"):
                     run.n_trials = max(run.n_trials, int(message.n_trials))
-                elif getattr(message, "outcome", "") != CANCELLED:
-                    run.done.add(int(message.trial))
+                else:
+                    found.append((int(message.trial), str(getattr(message, "outcome", ""))))
+            run.done = _brought_to_end(found)
     except BagError as error:
         if next(path.glob("*.mcap"), None) is None:
             return run  # Killed before its first byte.

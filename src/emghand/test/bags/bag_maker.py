@@ -99,18 +99,18 @@ class Maker:
             sequence,
         )
 
-    def state(self, period, movement="fist", trial=0):
+    def state(self, period, movement="fist", trial=0, activity="collect", n_trials=1):
         self.put(
             "/session/state",
             namespace(
                 header=self.header(),
                 session="s",
-                activity="collect",
+                activity=activity,
                 period=period,
                 movement=movement,
                 movement_index=0,
                 repetition=0,
                 trial=trial,
-                n_trials=1,
+                n_trials=n_trials,
             ),
         )

@@ -12,7 +12,7 @@ from emghand.cli.main import main
 from emghand.dofs import Dof
 from emghand.errors import UserError
 from emghand.storage.bags import BagWriter
-from emghand.storage.resume import runs_of
+from emghand.storage.resume import runs_of, write_plan
 from emghand.storage.session_repair import repair_session
 from emghand.storage.sessions import Session
 from emghand.tasks.movements import Movement, MovementSet, Schedule
@@ -133,3 +133,61 @@ def test_a_schedule_from_its_middle_keeps_numbers_and_order():
         np.testing.assert_array_equal(rest.at(2.0).x_d, whole.at(2.0).x_d)
     with pytest.raises(UserError, match="no trial 9"):
         Schedule(movement_set, first=9)
+
+
+def test_trials_that_no_bag_holds_are_not_done(session):
+    """The recorder was lost after three trials; the run went on until it noticed."""
+    bag = add_run(session, n_trials=8, done=3, table=False)
+    table = {
+        "activity": "collect",
+        "status": "failed",
+        "bag": "bags/collect",
+        "recording": None,
+        "n_trials": 8,
+        "trials": [{"trial": number} for number in range(5)],
+    }
+    session.keep("results", "collect_trials.json", json.dumps(table).encode())
+    assert runs_of(session.path)[0].done == {0, 1, 2}
+    for file in bag.iterdir():
+        file.unlink()
+    repair_session(session.path)  # Nothing is left of the bag.
+    assert runs_of(session.path)[0].done == set()
+
+
+def test_a_trial_whose_start_was_not_taken_up_is_not_shown_again(session):
+    with BagWriter(session.new_bag_path("task")) as writer:
+        maker = RunMaker(writer)
+        maker.state(5)
+        for number, outcome in enumerate(("completed", "cancelled", "timed_out", "cancelled")):
+            maker.trial(number, outcome)
+    # The last one is what was interrupted.
+    assert runs_of(session.path)[0].done == {0, 1, 2}
+
+
+def test_free_control_is_nothing_to_resume(session):
+    add_run(session, n_trials=4, done=2)
+    with BagWriter(session.new_bag_path("control")) as writer:
+        RunMaker(writer).state(0, activity="control", n_trials=0)
+    assert [r.activity for r in runs_of(session.path)] == ["collect"]
+
+
+def test_run_starts_a_task_as_it_was_begun(session, monkeypatch):
+    started = []
+    monkeypatch.setattr("emghand.cli.commands.task.run", lambda args: started.append(args) or 0)
+    goal = {"task": "settings/reach.yaml", "trials": 6, "validation": False, "seed": 4}
+    goal |= {"perturbations": ["pull"], "label": "reach"}
+    write_plan(session, "task", "bags/reach", 6, goal)
+    with BagWriter(session.new_bag_path("reach")) as writer:
+        RunMaker(writer).trial(0)
+    assert main(["session", "resume", str(session.path), "--run"]) == 0
+    (args,) = started
+    assert args.file == str(session.path / "settings/reach.yaml")
+    assert (args.first, args.seed, args.trials, args.perturb) == (1, 4, 6, ["pull"])
+    assert args.session == str(session.path) and args.label == "reach"
+
+
+def test_a_run_without_a_plan_is_not_started(session, capsys):
+    with BagWriter(session.new_bag_path("task")) as writer:
+        RunMaker(writer).trial(0)
+    assert main(["session", "resume", str(session.path), "--run"]) == 1
+    assert "left no plan" in capsys.readouterr().err
