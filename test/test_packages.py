@@ -43,6 +43,7 @@ ROS = {
     "sensor_msgs",
     "std_msgs",
     "std_srvs",
+    "unique_identifier_msgs",
 }
 # The core runs without these: they are imported inside functions.
 OPTIONAL = {

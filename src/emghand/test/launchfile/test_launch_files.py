@@ -61,7 +61,8 @@ def test_the_network_is_heard_on_request_only(monkeypatch):
 def test_what_may_die_is_started_again():
     processes, _ = nodes("live", glove="synthetic")
     again = {name for name, process in processes.items() if process.respawn}
-    assert again == {"emg_driver", "glove_driver", "mujoco_bridge"} | SESSION | DECODING
+    devices = {"emg_driver", "glove_driver", "mujoco_bridge"}
+    assert again == devices | SESSION | DECODING | ALWAYS
 
 
 def test_the_player_is_never_asked_to_command():
