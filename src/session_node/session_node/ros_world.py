@@ -25,6 +25,7 @@ POLL_S = 0.05
 ACTION_WAIT_S = 10.0
 """How long to look for the server of an action, and how long it may be gone."""
 SETUP_S = 10.0
+RESTARTED = "the node that ran it was started again"
 LOOK_S = 0.5
 """How often to look whether the server of an action is still the one that took the goal."""
 
@@ -286,7 +287,7 @@ class _Action:
                 self._look_at = now + LOOK_S
                 if not self._present() <= self._servers:
                     # A node that died and came back knows nothing of the goal.
-                    self._once.end(Answer(False, "the node that ran it was started again"))
+                    self._once.end(Answer(False, RESTARTED))
                     return
             if not self._sent:
                 self._sent = True
@@ -325,6 +326,9 @@ class _Action:
         return {tuple(writer.endpoint_gid) for writer in found}
 
     def _ended(self, answer: Any) -> None:
+        if answer.status == GoalStatus.STATUS_UNKNOWN:
+            self._once.end(Answer(False, RESTARTED))
+            return
         given = _answer(answer.result)
         succeeded = answer.status == GoalStatus.STATUS_SUCCEEDED
         self._once.end(Answer(given.ok and succeeded, given.message, given.values))

@@ -15,6 +15,7 @@ from emghand.errors import UserError
 TIMEOUT_S = 5.0
 SETTLE_S = 0.3
 """After finding the first node of a kind, a second one is found within this time."""
+RESTARTED = "the node that ran it was started again, see its log"
 
 
 @dataclass(frozen=True)
@@ -306,6 +307,7 @@ class GraphClient:
         UserError
             When there is no such action, or its node has gone.
         """
+        from action_msgs.msg import GoalStatus
         from rclpy.action import ActionClient
 
         client: Any = ActionClient(self._node, kind, name)
@@ -338,7 +340,10 @@ class GraphClient:
         finally:
             if future.done():
                 client.destroy()
-        return future.result().result
+        answer = future.result()
+        if answer.status == GoalStatus.STATUS_UNKNOWN:
+            raise UserError(f"{name}: {RESTARTED}")
+        return answer.result
 
     def _watch(
         self,
@@ -362,7 +367,7 @@ class GraphClient:
             servers = servers or self._servers(name)
             if not self._servers(name) <= servers:
                 # A node that died and came back knows nothing of the goal.
-                raise UserError(f"{name}: the node that ran it was started again, see its log")
+                raise UserError(f"{name}: {RESTARTED}")
             now = time.monotonic()
             if now > deadline:
                 raise UserError(f"{name}: does not answer")

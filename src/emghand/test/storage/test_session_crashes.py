@@ -39,6 +39,12 @@ for act in (
         said.append(str(error))
 assert Session.open(session.path).manifest["files"].items() >= files.items()
 assert {{p.what for p in session.check()}} <= {{"not listed"}}, session.check()
+try:
+    with open(folder / "filler", "wb", buffering=0) as filler:  # What a torn flush gave back.
+        while filler.write(bytes(4096)):
+            pass
+except OSError:
+    pass
 run = runs_of(session.path, "long")[0]  # Its plan is there, or what the bag says of it.
 try:
     repair_session(session.path)
