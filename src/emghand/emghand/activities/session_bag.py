@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from emghand.activities.room import Recorder
 from emghand.errors import UserError
 from emghand.storage.files import write_file
 from emghand.storage.sessions import Session
-from session_node.recorder_client import RecorderClient
 
 
 def open_session(text: str, subject: str) -> Session:
@@ -41,7 +41,7 @@ class SessionBag:
     session : Session
     label : str
         Name of the bag; a number is added where it is taken.
-    recorder : RecorderClient or None
+    recorder : Recorder or None
         None: nothing is recorded.
 
     Attributes
@@ -53,7 +53,7 @@ class SessionBag:
         Integrity report of the finished recording as JSON; empty: there is none.
     """
 
-    def __init__(self, session: Session, label: str, recorder: RecorderClient | None) -> None:
+    def __init__(self, session: Session, label: str, recorder: Recorder | None) -> None:
         self.path = session.new_bag_path(label)
         self.uri = ""
         self.report = ""

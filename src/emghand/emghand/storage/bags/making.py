@@ -1,0 +1,117 @@
+"""Makes and serialises messages without ROS, from plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from rosbags.interfaces import Nodetype
+from rosbags.serde import SerdeError
+
+from emghand.errors import UserError
+from emghand.storage.bags.definitions import Types, find_definition, find_goal
+from emghand.storage.bags.messages import Topic
+
+TIME = "builtin_interfaces/msg/Time"
+_NUMBERS = ("int", "uint", "float")
+
+
+class Maker:
+    """Messages of any installed type, with the fields of its definition.
+
+    Stamps (``builtin_interfaces/Time``) may be given in nanoseconds; fields that are not given are
+    0, false or empty.
+    """
+
+    def __init__(self) -> None:
+        self._types = Types()
+        self._topics: dict[str, Topic] = {}
+
+    def make(self, type_name: str, fields: Mapping[str, Any]) -> Any:
+        """A message of a type.
+
+        Raises
+        ------
+        UserError
+            When the type is not installed, or a field is unknown or of another type.
+        """
+        self._topic(type_name)
+        return self._made(type_name, fields)
+
+    def goal(self, type_name: str, fields: Mapping[str, Any]) -> Any:
+        """The goal of an action, such as ``emghand_interfaces/action/Job``; see `make`."""
+        package, _, name = type_name.split("/")
+        own = f"{package}/msg/{name}_Goal"
+        if own not in self._topics:
+            self._learn(own, find_goal(type_name))
+        return self._made(own, fields)
+
+    def encode(self, type_name: str, message: Any) -> bytes:
+        """CDR of a message.
+
+        Raises
+        ------
+        UserError
+            When a field is of another type.
+        """
+        try:
+            return self._types.encode(self._topic(type_name), message)
+        except (SerdeError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise UserError(f"a message of type {type_name} cannot be written: {error}") from error
+
+    def definition(self, type_name: str) -> str:
+        """Definition of a type."""
+        return self._topic(type_name).definition
+
+    def _topic(self, type_name: str) -> Topic:
+        if type_name not in self._topics:
+            self._learn(type_name, find_definition(type_name))
+        return self._topics[type_name]
+
+    def _learn(self, type_name: str, definition: str) -> None:
+        topic = Topic(type_name, type_name, definition=definition)
+        self._types.add(topic)
+        self._topics[type_name] = topic
+
+    def _made(self, type_name: str, fields: Mapping[str, Any]) -> Any:
+        known = self._types.fields(type_name)
+        for name in fields:
+            if name not in known:
+                raise UserError(f"{type_name} has no field {name}, only: {', '.join(known)}")
+        values = {
+            name: self._value(kind, fields[name]) if name in fields else self._empty(kind)
+            for name, kind in known.items()
+        }
+        return self._types.make(type_name, **values)
+
+    def _value(self, kind: Any, value: Any) -> Any:
+        node, inner = kind
+        if node is Nodetype.NAME:
+            if inner == TIME and isinstance(value, int | np.integer):
+                seconds, nanoseconds = divmod(int(value), 1_000_000_000)
+                return self._types.make(TIME, sec=seconds, nanosec=nanoseconds)
+            return self._made(inner, value) if isinstance(value, Mapping) else value
+        if node is Nodetype.BASE:
+            return value
+        element = inner[0]
+        if element[0] is Nodetype.BASE and element[1][0].startswith(_NUMBERS):
+            return np.asarray(value, element[1][0])
+        if element[0] is Nodetype.BASE and element[1][0] == "bool":
+            return np.asarray(value, np.bool_)
+        return [self._value(element, v) for v in value]
+
+    def _empty(self, kind: Any) -> Any:
+        node, inner = kind
+        if node is Nodetype.NAME:
+            return self._made(inner, {})
+        if node is Nodetype.BASE:
+            name = inner[0]
+            if name == "string":
+                return ""
+            return False if name == "bool" else 0.0 if name.startswith("float") else 0
+        length = inner[1] if node is Nodetype.ARRAY else 0
+        element = inner[0]
+        return self._value(kind, [self._empty(element) for _ in range(length)])
+
+
