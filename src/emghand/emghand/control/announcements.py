@@ -86,5 +86,5 @@ def model_in_force(model: Model, uri: str, output: OutputSettings) -> dict[str, 
 def pack_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     """Arrays as the bytes of an .npz file without pickles."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

@@ -113,5 +113,3 @@ class Maker:
         length = inner[1] if node is Nodetype.ARRAY else 0
         element = inner[0]
         return self._value(kind, [self._empty(element) for _ in range(length)])
-
-
