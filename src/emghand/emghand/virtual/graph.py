@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from emghand.control import announcements
 from emghand.control.matching import FeatureSpace, check_match
+from emghand.dofs import dof_names
+from emghand.errors import UserError
 from emghand.pipeline import DecoderPipeline, FeatureTick, feature_pipeline, sample_stamp_ns
 from emghand.protocol.loop import VirtualLoop
 from emghand.settings import to_json
@@ -68,7 +70,7 @@ class VirtualGraph:
         self._participant = Participant(user, person.dofs, wish=lambda: next(wishes))
         self._glove = SyntheticGlove(len(person.dofs), tick_rate, reaction_s=0.0, seed=seed)
         self._pipeline = feature_pipeline(self.features, body.stream)
-        self._decoder = _Decoder(topics, self.now_ns, self._space())
+        self._decoder = _Decoder(topics, self.now_ns, self._space(), person.dofs)
         self._period = 1.0 / tick_rate
         self._snapshot_ticks = round(SNAPSHOT_S * tick_rate)
         self._snapshot_due = 0
@@ -179,10 +181,17 @@ class VirtualGraph:
 class _Decoder:
     """What decoder_node does where no feature is ever missing."""
 
-    def __init__(self, topics: Topics, now_ns: Any, space: FeatureSpace) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        now_ns: Callable[[], int],
+        space: FeatureSpace,
+        hand: Sequence[str],
+    ) -> None:
         self._topics = topics
         self._now_ns = now_ns
         self._space = space
+        self._hand = tuple(hand)
         self._pipeline: DecoderPipeline | None = None
         self._model: Model | None = None
         self._uri = ""
@@ -192,6 +201,9 @@ class _Decoder:
     def load(self, uri: str) -> Model:
         model = load_model(uri)
         check_match(FeatureSpace.of_model(model), self._space)
+        unknown = [name for name in dof_names(model.dofs) if name not in self._hand]
+        if unknown:
+            raise UserError(f"the hand has no {', '.join(unknown)}: it would refuse every command")
         if self._pipeline is None:
             self._pipeline = DecoderPipeline(model)
         else:
@@ -215,11 +227,14 @@ class _Decoder:
         if decoded.x_hat is None or decoded.out_x_hat is None:
             self._event("fault", fault=decoded.fault or "output", quality=int(tick.quality))
             return None
-        names = [dof.name for dof in model.dofs]
+        names = list(dof_names(model.dofs))
         publish = self._topics.publish
         publish("/decoder/out_x_hat", {"name": names, "position": decoded.out_x_hat}, stamp_ns)
         publish("/decoder/x_hat", {"name": names, "position": decoded.x_hat}, stamp_ns)
-        return decoded.out_x_hat
+        # DOFs that are not decoded stay at rest.
+        command = np.zeros(len(self._hand))
+        command[[self._hand.index(name) for name in names]] = decoded.out_x_hat
+        return command
 
     def publish_state(self, tick: int) -> None:
         if self._pipeline is None or self._model is None or self._pipeline.blending:
