@@ -27,6 +27,7 @@ from emghand.protocol import (
     VirtualWorld,
 )
 from emghand.protocol.checkpoint import Checkpoint, last_checkpoint
+from emghand.storage.session_repair import repair_session
 from emghand.storage.sessions import Session
 
 
@@ -320,7 +321,7 @@ def test_a_killed_process_is_resumed_at_the_next_stage(tmp_path):
     lines = again.stdout.split("\n")
     assert "complete" in lines, again.stderr
     assert "r trial_start 2" in lines and "r trial_start 1" not in lines
-    Session.repair(tmp_path / "s")
+    repair_session(tmp_path / "s")
     assert Session.open(tmp_path / "s").check() == []
 
 
