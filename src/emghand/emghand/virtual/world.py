@@ -83,7 +83,7 @@ class SimulatedWorld:
         for need in needs:
             if need.role == "action":
                 _known("action", need.name, KINDS)
-                self.topics.maker.goal(need.type, dict.fromkeys(need.content))
+                self.topics.maker.check_goal(need.type, need.content)
             elif need.role == "service":
                 _known("service", need.name, self._services)
             else:
@@ -112,7 +112,11 @@ class SimulatedWorld:
     ) -> Handle:
         """Start an activity."""
         kind = KINDS[action]
-        message = self.topics.maker.goal(type, goal)
+        try:
+            message = self.topics.maker.goal(type, goal)
+        except UserError as error:
+            mistake = Answer(False, str(error))
+            return self.schedule(0.0, lambda: on_answer(mistake))
         room = VirtualRoom(self.loop, self.topics, self._recorder)
         activity = kind.make(kind.name, message, room)
         busy = self._running.get(activity.live)

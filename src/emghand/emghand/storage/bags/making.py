@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,30 @@ class Maker:
 
     def goal(self, type_name: str, fields: Mapping[str, Any]) -> Any:
         """The goal of an action, such as ``emghand_interfaces/action/Job``; see `make`."""
+        own = self._goal_type(type_name)
+        goal = self._made(own, fields)
+        self.encode(own, goal)  # whoever gets it relies on the types of its fields
+        return goal
+
+    def check_goal(self, type_name: str, names: Iterable[str]) -> None:
+        """Check that the goal of an action has these fields.
+
+        Raises
+        ------
+        UserError
+            When the type is not installed, or a field is unknown.
+        """
+        own = self._goal_type(type_name)
+        _check_names(type_name, names, self._types.fields(own))
+
+    def _goal_type(self, type_name: str) -> str:
+        if type_name.count("/") != 2:
+            raise UserError(f"action type {type_name!r}: write PACKAGE/action/NAME")
         package, _, name = type_name.split("/")
         own = f"{package}/msg/{name}_Goal"
         if own not in self._topics:
             self._learn(own, find_goal(type_name))
-        return self._made(own, fields)
+        return own
 
     def encode(self, type_name: str, message: Any) -> bytes:
         """CDR of a message.
@@ -57,7 +77,7 @@ class Maker:
         """
         try:
             return self._types.encode(self._topic(type_name), message)
-        except (SerdeError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        except (SerdeError, struct.error, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"a message of type {type_name} cannot be written: {error}") from error
 
     def definition(self, type_name: str) -> str:
@@ -76,9 +96,7 @@ class Maker:
 
     def _made(self, type_name: str, fields: Mapping[str, Any]) -> Any:
         known = self._types.fields(type_name)
-        for name in fields:
-            if name not in known:
-                raise UserError(f"{type_name} has no field {name}, only: {', '.join(known)}")
+        _check_names(type_name, fields, known)
         values = {
             name: self._value(kind, fields[name]) if name in fields else self._empty(kind)
             for name, kind in known.items()
@@ -113,3 +131,9 @@ class Maker:
         length = inner[1] if node is Nodetype.ARRAY else 0
         element = inner[0]
         return self._value(kind, [self._empty(element) for _ in range(length)])
+
+
+def _check_names(type_name: str, names: Iterable[str], known: Mapping[str, Any]) -> None:
+    for name in names:
+        if name not in known:
+            raise UserError(f"{type_name} has no field {name}, only: {', '.join(known)}")
