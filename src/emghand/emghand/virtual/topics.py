@@ -128,9 +128,7 @@ class Topics:
         if not ears and not outlet.latched and self.tap is None:
             return
         if stamp_ns is not None:
-            fields = {"header": {"stamp": stamp_ns, **fields.get("header", {})}} | {
-                k: v for k, v in fields.items() if k != "header"
-            }
+            fields = {**fields, "header": {"stamp": stamp_ns, **fields.get("header", {})}}
         message = self.maker.make(outlet.type, fields)
         if outlet.latched:
             self.last[topic] = message

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from emghand.storage.bags.definitions import Types, find_definition, find_goal
 from emghand.storage.bags.messages import Topic
 
 TIME = "builtin_interfaces/msg/Time"
-_NUMBERS = ("int", "uint", "float")
+
+_Convert = Callable[[Any], Any]
+_Plan = dict[str, tuple[_Convert, Callable[[], Any]]]
 
 
 class Maker:
@@ -28,6 +31,7 @@ class Maker:
     def __init__(self) -> None:
         self._types = Types()
         self._topics: dict[str, Topic] = {}
+        self._plans: dict[str, _Plan] = {}
 
     def make(self, type_name: str, fields: Mapping[str, Any]) -> Any:
         """A message of a type.
@@ -95,42 +99,55 @@ class Maker:
         self._topics[type_name] = topic
 
     def _made(self, type_name: str, fields: Mapping[str, Any]) -> Any:
-        known = self._types.fields(type_name)
-        _check_names(type_name, fields, known)
+        plan = self._plans.get(type_name) or self._plan(type_name)
+        if not fields.keys() <= plan.keys():
+            _check_names(type_name, fields, plan)
         values = {
-            name: self._value(kind, fields[name]) if name in fields else self._empty(kind)
-            for name, kind in known.items()
+            name: convert(fields[name]) if name in fields else empty()
+            for name, (convert, empty) in plan.items()
         }
         return self._types.make(type_name, **values)
 
-    def _value(self, kind: Any, value: Any) -> Any:
-        node, inner = kind
-        if node is Nodetype.NAME:
-            if inner == TIME and isinstance(value, int | np.integer):
-                seconds, nanoseconds = divmod(int(value), 1_000_000_000)
-                return self._types.make(TIME, sec=seconds, nanosec=nanoseconds)
-            return self._made(inner, value) if isinstance(value, Mapping) else value
-        if node is Nodetype.BASE:
-            return value
-        element = inner[0]
-        if element[0] is Nodetype.BASE and element[1][0].startswith(_NUMBERS):
-            return np.asarray(value, element[1][0])
-        if element[0] is Nodetype.BASE and element[1][0] == "bool":
-            return np.asarray(value, np.bool_)
-        return [self._value(element, v) for v in value]
+    def _plan(self, type_name: str) -> _Plan:
+        """How each field of a type is made: from a value, and without one."""
+        kinds = self._types.fields(type_name).items()
+        plan = self._plans[type_name] = {name: self._way(kind) for name, kind in kinds}
+        return plan
 
-    def _empty(self, kind: Any) -> Any:
+    def _way(self, kind: Any) -> tuple[_Convert, Callable[[], Any]]:
         node, inner = kind
-        if node is Nodetype.NAME:
-            return self._made(inner, {})
         if node is Nodetype.BASE:
-            name = inner[0]
-            if name == "string":
-                return ""
-            return False if name == "bool" else 0.0 if name.startswith("float") else 0
-        length = inner[1] if node is Nodetype.ARRAY else 0
-        element = inner[0]
-        return self._value(kind, [self._empty(element) for _ in range(length)])
+            return _same, partial(_same, _empty(inner[0]))
+        if node is Nodetype.NAME:
+            convert = self._stamp if inner == TIME else partial(self._nested, inner)
+            return convert, partial(self._made, inner, {})
+        element, length = inner[0], inner[1] if node is Nodetype.ARRAY else 0
+        if element[0] is Nodetype.BASE and element[1][0] != "string":
+            dtype = np.dtype(element[1][0])
+            return partial(np.asarray, dtype=dtype), partial(np.zeros, length, dtype)
+        each, nothing = self._way(element)
+        return (lambda values: [each(v) for v in values]), (
+            lambda: [nothing() for _ in range(length)]
+        )
+
+    def _nested(self, type_name: str, value: Any) -> Any:
+        return self._made(type_name, value) if isinstance(value, Mapping) else value
+
+    def _stamp(self, value: Any) -> Any:
+        if not isinstance(value, int | np.integer):
+            return self._nested(TIME, value)
+        seconds, nanoseconds = divmod(int(value), 1_000_000_000)
+        return self._types.make(TIME, sec=seconds, nanosec=nanoseconds)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _empty(basic: str) -> Any:
+    if basic == "string":
+        return ""
+    return False if basic == "bool" else 0.0 if basic.startswith("float") else 0
 
 
 def _check_names(type_name: str, names: Iterable[str], known: Mapping[str, Any]) -> None:
