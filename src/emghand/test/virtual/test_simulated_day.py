@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from emghand.cli.main import main
 from emghand.errors import UserError
 from emghand.evaluate.online_bag import read_trials
 from emghand.protocol import load_protocol
@@ -211,6 +212,24 @@ def test_what_is_not_simulated_or_known_is_named(tmp_path):
     assert result.status == "failed" and "cannot be written" in result.message
     result = collect(tmp_path, "{movement_set: none.yaml}")
     assert result.status == "failed" and "none.yaml: cannot be read" in result.message
+
+
+def test_the_command_runs_it(tmp_path, capsys):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "stage: {kind: run_action, name: a, action: /session/control, "
+        "type: emghand_interfaces/action/FreeControl, goal: {session: '${session}', "
+        "subject: '${subject}', duration: 1.0, ground_truth: glove}}"
+    )
+    words = ["protocol", "run", str(path), "--simulated", "--json"]
+    assert main(words) == 1
+    assert "give the directory of the session" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "s"), "--subject", "s7"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["status"] == "complete" and found["events"] > 8
+    assert Session.open(tmp_path / "s").subject == "s7"
+    assert main([*words, str(tmp_path / "s"), "--resume"]) == 1
+    assert "run it anew" in capsys.readouterr().err
 
 
 def test_a_cancelled_activity_leaves_a_whole_session(day):
