@@ -221,14 +221,14 @@ def test_the_command_runs_it(tmp_path, capsys):
         "type: emghand_interfaces/action/FreeControl, goal: {session: '${session}', "
         "subject: '${subject}', duration: 1.0, ground_truth: glove}}"
     )
-    words = ["protocol", "run", str(path), "--simulated", "--json"]
-    assert main(words) == 1
+    words, how = ["protocol", "run", str(path)], ["--simulated", "--json"]
+    assert main([*words, *how]) == 1
     assert "give the directory of the session" in capsys.readouterr().err
-    assert main([*words, str(tmp_path / "s"), "--subject", "s7"]) == 0
+    assert main([*words, str(tmp_path / "s"), *how, "--subject", "s7"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["status"] == "complete" and found["events"] > 8
     assert Session.open(tmp_path / "s").subject == "s7"
-    assert main([*words, str(tmp_path / "s"), "--resume"]) == 1
+    assert main([*words, str(tmp_path / "s"), *how, "--resume"]) == 1
     assert "run it anew" in capsys.readouterr().err
 
 
