@@ -27,6 +27,9 @@ SETUP_S = 10.0
 LOOK_S = 0.5
 """How often to look whether the server of an action is still the one that took the goal."""
 
+RESTARTED = Answer(False, "the node that ran it was started again")
+"""It knows nothing of the goal any more."""
+
 
 class RosWorld:
     """Implements `emghand.protocol.world.World` in a worker thread; the executor's thread spins.
@@ -274,7 +277,7 @@ class _Action:
                 self._look_at = now + LOOK_S
                 if not self._present() <= self._servers:
                     # A node that died and came back knows nothing of the goal.
-                    self._once.end(Answer(False, "the node that ran it was started again"))
+                    self._once.end(RESTARTED)
                     return
             if not self._sent:
                 self._sent = True
@@ -311,6 +314,9 @@ class _Action:
         return {tuple(writer.endpoint_gid) for writer in found}
 
     def _ended(self, answer: Any) -> None:
+        if answer.status == GoalStatus.STATUS_UNKNOWN:
+            self._once.end(RESTARTED)
+            return
         given = _answer(answer.result)
         succeeded = answer.status == GoalStatus.STATUS_SUCCEEDED
         self._once.end(Answer(given.ok and succeeded, given.message, given.values))
