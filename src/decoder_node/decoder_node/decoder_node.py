@@ -17,19 +17,20 @@ from std_srvs.srv import Trigger
 
 from decoder_node.adaptation import LiveAdaptation
 from decoder_node.journal import Journal
-from decoder_node.matching import FeatureSpace, check_match
 from decoder_node.movement import Movements
 from decoder_node.replay_memory import ReplayMemoryServices
 from decoder_node.settings import DecoderNodeSettings
 from decoder_node.surroundings import Surroundings
 from emghand.adapt.live import RunningModel
+from emghand.control.announcements import model_in_force, model_info
 from emghand.control.handover import decoder_of
+from emghand.control.matching import FeatureSpace, check_match
 from emghand.control.settings import OutputSettings
 from emghand.decoders.base import Decoder
 from emghand.dofs import dof_names
 from emghand.errors import UserError
 from emghand.pipeline import DecoderPipeline
-from emghand.settings import digest, to_json
+from emghand.settings import to_json
 from emghand.storage.models import Model, load_model
 from emghand_ros import qos
 from emghand_ros.background import run_in_thread
@@ -187,30 +188,14 @@ class DecoderNode(EmghandNode):
         self._journal.event(
             kind,
             self._tick + 1 if tick is None else tick,
-            model_id=self._loaded.model.model_id,
-            uri=self._loaded.uri,
-            output=dataclasses.asdict(self._pipeline.output),
+            **model_in_force(self._loaded.model, self._loaded.uri, self._pipeline.output),
             **detail,
         )
 
     def _publish_model(self) -> None:
         assert self._pipeline is not None and self._loaded is not None
-        model = self._loaded.model
-        message = ModelInfo(
-            tick=self._tick + 1,
-            model_id=model.model_id,
-            kind=model.decoder.kind,
-            dofs=list(dof_names(model.dofs)),
-            training_hash=model.training_hash,
-            settings_hash=digest(model.features),
-            uri=self._loaded.uri,
-            settings=to_json(
-                {
-                    "decoder": model.decoder.get_params(),
-                    "output": dataclasses.asdict(self._pipeline.output),
-                }
-            ),
-        )
+        loaded, output = self._loaded, self._pipeline.output
+        message = ModelInfo(**model_info(loaded.model, loaded.uri, output, self._tick + 1))
         message.header.stamp = self.get_clock().now().to_msg()
         self._models.publish(message)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import sys
@@ -23,9 +22,10 @@ from std_srvs.srv import Trigger
 from decoder_node.envelope import Envelope
 from decoder_node.journal import Journal
 from decoder_node.settings import FeatureNodeSettings
+from emghand.control.announcements import feature_info, feature_start
 from emghand.errors import UserError
 from emghand.pipeline import FeaturePipeline, feature_pipeline, sample_stamp_ns
-from emghand.settings import digest, to_json
+from emghand.settings import to_json
 from emghand.signal.quality import Quality
 from emghand.signal.sample_grid import Gap
 from emghand.signal.settings import FeatureSettings
@@ -113,15 +113,7 @@ class FeatureNode(EmghandNode):
         own = self._own.value
         self._envelope = Envelope(stream.n_channels, round(stream.rate / own.envelope_rate))
         self._period_ticks = max(1, round(own.snapshot_period * pipeline.tick_rate))
-        message = FeatureInfo(
-            stream=stream.stream,
-            names=list(pipeline.names),
-            rate=stream.rate,
-            hop=self._settings.hop,
-            window_hops=self._settings.window_hops,
-            settings=self._settings_json,
-            settings_hash=digest(self._settings),
-        )
+        message = FeatureInfo(**feature_info(pipeline, self._settings, stream))
         message.header.stamp = self.get_clock().now().to_msg()
         self._infos.publish(message)
         self._pipeline = pipeline
@@ -143,9 +135,7 @@ class FeatureNode(EmghandNode):
         self._journal.event(
             PipelineEvent.START,
             first_sample // self._settings.hop,
-            first_sample=first_sample,
-            stream=dataclasses.asdict(self._stream),
-            settings=dataclasses.asdict(self._settings),
+            **feature_start(self._stream, self._settings, first_sample),
         )
         self._journal.snapshot_due = True
         self._tick = -1

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
 import time
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from emghand_interfaces.msg import PipelineEvent, StateSnapshot
 from numpy.typing import NDArray
 from rclpy.event_handler import PublisherEventCallbacks, QoSPublisherMatchedInfo
 from rclpy.node import Node
 
+from emghand.control.announcements import pack_arrays, pipeline_event
 from emghand_ros import qos
 from emghand_ros.conversions import bytes_to_field
 
 SETTLE_S = 0.25
 """After this time a new subscriber has found the publisher as well: what is published before, it
 may not hear."""
-
-
-def pack_arrays(arrays: Mapping[str, NDArray]) -> bytes:
-    """Arrays as the bytes of an .npz file without pickles."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
 
 
 class Journal:
@@ -98,12 +89,6 @@ class Journal:
 
     def event(self, kind: str, tick: int, last_tick: int | None = None, **detail: Any) -> None:
         """Publish an event; `detail` becomes JSON."""
-        message = PipelineEvent(
-            node=self._name,
-            kind=kind,
-            tick=tick,
-            last_tick=tick if last_tick is None else last_tick,
-            detail=json.dumps(detail, sort_keys=True, separators=(",", ":")),
-        )
+        message = PipelineEvent(**pipeline_event(self._name, kind, tick, last_tick, **detail))
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._events.publish(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from decoder_node.matching import FeatureSpace, check_match
+from emghand.control.matching import FeatureSpace, check_match
 from emghand.errors import UserError
 from emghand.signal.feature_pipeline import FeaturePipeline
 from emghand.signal.settings import FeatureSettings

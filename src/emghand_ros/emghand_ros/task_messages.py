@@ -5,41 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 from emghand_interfaces.msg import TrialResult, TrialSpec
 
 from emghand import tasks
+from emghand.activities.messages import result_fields, spec_fields
 from emghand.errors import UserError
-from emghand.evaluate.online import NUMBERS, Measures
+from emghand.evaluate.online import Measures
 from emghand.tasks.perturbation import Perturbation, parse_perturbations
-from emghand_ros.conversions import MessageError, ns_to_time, to_field
+from emghand_ros.conversions import MessageError, ns_to_time
 
 MAX_TEXT = 1 << 16
 
 
 def spec_to_ros(spec: tasks.TrialSpec, session: str, stamp_ns: int) -> TrialSpec:
     """What a trial asks for, as a message; `stamp_ns`: its first tick."""
-    message = TrialSpec(
-        session=session,
-        task=spec.task,
-        kind=spec.kind,
-        trial=spec.trial,
-        id=spec.id,
-        seed=spec.seed,
-        dofs=list(spec.dofs),
-        start=to_field(np.array(spec.start)),
-        goal=to_field(np.array(spec.goal)),
-        active=list(spec.active),
-        radius=spec.radius,
-        dwell=spec.dwell,
-        time_limit=spec.time_limit,
-        epochs=list(spec.epochs),
-        bounds=to_field(np.array(spec.bounds)),
-        perturbations=list(spec.perturbations),
-        validation=spec.validation,
-    )
+    message = TrialSpec(**spec_fields(spec, session))
     message.header.stamp = ns_to_time(stamp_ns)
     return message
 
@@ -78,19 +59,8 @@ def result_to_ros(
     spec: tasks.TrialSpec, found: Measures, session: str, start_ns: int, end_ns: int
 ) -> TrialResult:
     """What came of a trial of a task; stamps of its first and last tick."""
-    numbers: dict[str, Any] = {name: getattr(found, name) for name in NUMBERS}
     message = TrialResult(
-        session=session,
-        activity="task",
-        trial=spec.trial,
-        start=ns_to_time(start_ns),
-        end=ns_to_time(end_ns),
-        dofs=list(spec.dofs),
-        task=spec.task,
-        id=spec.id,
-        outcome=found.outcome,
-        details=json.dumps(dict(found.details), allow_nan=False),
-        **numbers,
+        start=ns_to_time(start_ns), end=ns_to_time(end_ns), **result_fields(spec, found, session)
     )
     message.header.stamp = message.end
     return message

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 from emghand_interfaces.action import (
     Calibrate,
     CollectTrials,
@@ -12,20 +16,36 @@ from emghand_interfaces.action import (
     RunTest,
 )
 
-from session_node.activity import Kind
-from session_node.calibrate import CalibrationRun
-from session_node.control import ControlRun
-from session_node.job import JobRun
-from session_node.prompted import PromptedRun
+from emghand.activities.activity import Activity
+from emghand.activities.table import ACTIVITIES as PLAIN
 from session_node.replay import ReplayRun
-from session_node.task_run import TaskRun
+from session_node.room import LiveRoom
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An activity as it is offered to the graph.
+
+    Parameters
+    ----------
+    name : str
+    action : type
+        Action of the message package.
+    topic : str
+        Name of the action.
+    make : callable
+        Makes the activity from its name, goal and room.
+    """
+
+    name: str
+    action: Any
+    topic: str
+    make: Callable[[str, Any, LiveRoom], Activity]
+
+
+_ACTIONS = {a.__name__: a for a in (Calibrate, CollectTrials, FreeControl, Job, RunTask, RunTest)}
 
 ACTIVITIES = (
-    Kind("collect", CollectTrials, "session/collect_trials", PromptedRun),
-    Kind("test", RunTest, "session/run_test", PromptedRun),
-    Kind("task", RunTask, "session/run_task", TaskRun),
-    Kind("control", FreeControl, "session/control", ControlRun),
-    Kind("calibrate", Calibrate, "session/calibrate", CalibrationRun),
-    Kind("job", Job, "session/job", JobRun),
+    *(Kind(p.name, _ACTIONS[p.action], p.topic, p.make) for p in PLAIN),
     Kind("replay", Replay, "session/replay", ReplayRun),
 )

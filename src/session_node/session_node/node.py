@@ -14,6 +14,8 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from sensor_msgs.msg import JointState
 
+from emghand.activities.activity import Activity
+from emghand.activities.settings import SessionSettings
 from emghand.errors import UserError
 from emghand_ros import qos
 from emghand_ros.background import run_in_thread
@@ -21,11 +23,9 @@ from emghand_ros.clock import RosSteadyMap, steady_ns
 from emghand_ros.conversions import ns_to_time
 from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
-from session_node.activities import ACTIVITIES
-from session_node.activity import Activity, Kind
+from session_node.activities import ACTIVITIES, Kind
 from session_node.recorder_client import RecorderClient
-from session_node.room import Outlets, Room
-from session_node.settings import SessionSettings
+from session_node.room import LiveRoom, Outlets
 from session_node.status import StatusBoard
 
 JOIN_S = 3.0
@@ -36,6 +36,7 @@ class Running:
     """An activity that is going on."""
 
     activity: Activity
+    room: LiveRoom
     goal: ServerGoalHandle
     ended: threading.Event
 
@@ -91,7 +92,9 @@ class SessionNode(EmghandNode):
 
     async def _execute(self, kind: Kind, goal: ServerGoalHandle) -> Any:
         settings = self._settings.value
-        room = Room(self, settings, self._outlets, self._steady, self._recorder, kind.action, goal)
+        room = LiveRoom(
+            self, settings, self._outlets, self._steady, self._recorder, kind.action, goal
+        )
         activity = kind.make(kind.name, goal.request, room)
         busy = self._running.get(activity.live)
         refusal = "" if self.active else "session_node is not active"
@@ -101,7 +104,7 @@ class SessionNode(EmghandNode):
         if refusal:
             goal.abort()
             return kind.action.Result(message=refusal)
-        running = self._running[activity.live] = Running(activity, goal, threading.Event())
+        running = self._running[activity.live] = Running(activity, room, goal, threading.Event())
         if goal.is_cancel_requested:
             activity.cancel()
         try:
@@ -131,12 +134,8 @@ class SessionNode(EmghandNode):
     # An activity, in a thread of its own.
 
     def _work(self, running: Running) -> None:
-        activity = running.activity
         try:
-            activity.prepare()
-            activity.run()
-        except UserError as error:
-            activity.message = str(error)
+            running.room.pass_time(running.activity.work())
         finally:
             running.ended.set()
 

@@ -14,6 +14,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 
+from emghand.activities.activity import CANCELLED, COMPLETE, Activity, Steps
 from emghand.errors import UserError
 from emghand.replay.course import (
     Course,
@@ -27,7 +28,7 @@ from emghand.storage.models import load_model
 from emghand_ros import qos
 from emghand_ros.clock import steady_ns
 from emghand_ros.conversions import dofs_to_ros, ns_to_time, time_to_ns
-from session_node.activity import CANCELLED, COMPLETE, Activity
+from session_node.room import LiveRoom
 
 COMMAND = "decoder/out_x_hat"
 ESTOP = "/estop"
@@ -49,7 +50,9 @@ class ReplayRun(Activity):
     bridge checks, limits and ramps these commands like all others.
     """
 
-    def prepare(self) -> None:
+    room: LiveRoom
+
+    def prepare(self) -> Steps[None]:
         """Read and decode the recording; look who else is there."""
         goal = self.goal
         self._rate = goal.rate or 1.0
@@ -71,13 +74,14 @@ class ReplayRun(Activity):
         self._listen()
         recording = read_any(goal.recording, quiet=True)
         if what == "decode":
-            estimates = decoded_estimates(recording, self._running_model())
+            model = yield from self._running_model()
+            estimates = decoded_estimates(recording, model)
         else:
             estimates = recorded_estimates(recording)
         self._course = course(estimates, recording.x_d, self._rate, self.room.settings.prompt_rate)
         # What was heard while the recording was read may be long over.
         self._rival.clear()
-        if self.stop.wait(LISTEN_S):
+        if (yield from self.pause(LISTEN_S)):
             raise UserError(self._halt or "cancelled before it began")
         if self._rival.is_set():
             raise UserError(
@@ -86,7 +90,7 @@ class ReplayRun(Activity):
             )
         self._check_dofs()
 
-    def run(self) -> None:
+    def run(self) -> Steps[None]:
         """Go to the first posture, play, go to rest."""
         outlet = self.room.publisher(JointState, COMMAND, qos.TICK)
         rate = self.room.settings.prompt_rate
@@ -105,7 +109,8 @@ class ReplayRun(Activity):
         try:
             completed = True
             for way in ways:
-                completed = completed and self._play(way, outlet, start, total, way is played)
+                if completed:
+                    completed = yield from self._play(way, outlet, start, total, way is played)
         finally:
             # Silent from here on: the bridge's watchdog takes over, as for any commander.
             self.room.state()
@@ -121,7 +126,7 @@ class ReplayRun(Activity):
 
     def _play(
         self, way: Course, outlet: Publisher, begun: int, total: float, is_recorded: bool
-    ) -> bool:
+    ) -> Steps[bool]:
         """Send one course at absolute deadlines; False when it was stopped."""
         start = steady_ns() + round(1e9 / self.room.settings.prompt_rate)
         told = -math.inf
@@ -130,7 +135,7 @@ class ReplayRun(Activity):
             late = (steady_ns() - due) * 1e-9
             if k + 1 < len(way.times) and late > way.times[k + 1] - seconds:
                 continue  # its time has passed, that of the next one has come
-            if self.stop.wait(max(0.0, -late)):
+            if (yield from self.pause(max(0.0, -late))):
                 return False
             self._send(way, k, outlet)
             self._ticks += is_recorded
@@ -160,10 +165,10 @@ class ReplayRun(Activity):
         if unknown:
             raise UserError(f"the hand has no {', '.join(unknown)}: it would refuse every command")
 
-    def _running_model(self) -> Any:
+    def _running_model(self) -> Steps[Any]:
         wait = self.room.settings.decoder_wait
         missing = "no model runs: load one (emghand load-model), or replay the recorded estimates"
-        self.room.wait_for(lambda: self._model, self.stop, wait, "the model", missing)
+        yield from self.wait_for(lambda: self._model, wait, "the model", missing)
         assert self._model is not None
         model = load_model(Path(self._model.uri))
         if model.model_id != self._model.model_id:
@@ -174,17 +179,17 @@ class ReplayRun(Activity):
 
     def _listen(self) -> None:
         room = self.room
-        room.listen(ModelInfo, "decoder/model", self._on_model, qos.LATCHED)
-        room.listen(JointState, "hand/state", self._on_hand, qos.TICK)
-        room.listen(HandStatus, "hand/status", self._on_status, qos.LATCHED)
-        room.listen(JointState, COMMAND, self._on_command, qos.TICK)
+        room.subscribe(ModelInfo, "decoder/model", self._on_model, qos.LATCHED)
+        room.subscribe(JointState, "hand/state", self._on_hand, qos.TICK)
+        room.subscribe(HandStatus, "hand/status", self._on_status, qos.LATCHED)
+        room.subscribe(JointState, COMMAND, self._on_command, qos.TICK)
         # As the bridges do: every writer, nothing missed, and what was said before.
         for profile in (qos.ANY_WRITER, qos.EVENT, qos.LATCHED):
-            room.listen(Bool, ESTOP, self._on_estop, profile)
+            room.subscribe(Bool, ESTOP, self._on_estop, profile)
 
     def _end(self, reason: str) -> None:
         self._halt = self._halt or reason
-        self.stop.set()
+        self.cancel()
 
     def _on_model(self, message: ModelInfo) -> None:
         self._model = message

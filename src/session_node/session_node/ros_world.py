@@ -25,9 +25,11 @@ POLL_S = 0.05
 ACTION_WAIT_S = 10.0
 """How long to look for the server of an action, and how long it may be gone."""
 SETUP_S = 10.0
-RESTARTED = "the node that ran it was started again"
 LOOK_S = 0.5
 """How often to look whether the server of an action is still the one that took the goal."""
+
+RESTARTED = Answer(False, "the node that ran it was started again")
+"""It knows nothing of the goal any more."""
 
 
 class RosWorld:
@@ -287,7 +289,7 @@ class _Action:
                 self._look_at = now + LOOK_S
                 if not self._present() <= self._servers:
                     # A node that died and came back knows nothing of the goal.
-                    self._once.end(Answer(False, RESTARTED))
+                    self._once.end(RESTARTED)
                     return
             if not self._sent:
                 self._sent = True
@@ -327,7 +329,7 @@ class _Action:
 
     def _ended(self, answer: Any) -> None:
         if answer.status == GoalStatus.STATUS_UNKNOWN:
-            self._once.end(Answer(False, RESTARTED))
+            self._once.end(RESTARTED)
             return
         given = _answer(answer.result)
         succeeded = answer.status == GoalStatus.STATUS_SUCCEEDED

@@ -161,6 +161,6 @@ def test_the_user_relaxes_without_a_prompt_and_is_blind_while_collecting(graph, 
     states.publish(SessionState(activity="test", period=SessionState.HOLD, trial=1))
     wait_until(lambda: heard[-1].position[0] == 1.0, "the correction of a hand that does not move")
     states.publish(SessionState(activity="test", period=SessionState.REST, trial=1))
-    wait_until(lambda: user._user.trials == 1, "the user to learn from the trial")
+    wait_until(lambda: user._participant.user.trials == 1, "the user to learn from the trial")
     shown[0] = False
     wait_until(lambda: abs(heard[-1].position[0]) < 0.01, "rest")

@@ -43,7 +43,7 @@ from emghand_ros.conversions import (
 from emghand_ros.node import EmghandNode
 from emghand_ros.task_messages import perturbations_to_text, spec_from_ros, spec_to_ros
 from emghand_ros.testing import Graph, wait_until
-from session_node import perturbation_node, task_run
+from session_node import perturbation_node
 from session_node.node import SessionNode
 from session_node.perturbation_node import PerturbationNode
 
@@ -257,7 +257,7 @@ def test_a_fault_of_the_hand_that_passes_is_told_with_its_trial(bench):
 
 
 def test_a_fault_that_lasts_ends_the_task_with_the_reason(bench, monkeypatch):
-    monkeypatch.setattr(task_run, "FAULT_S", 0.2)
+    monkeypatch.setattr("emghand.activities.task.FAULT_S", 0.2)
     handle = send(bench, trials=50)
     wait_until(lambda: bench.heard["spec"], "the first trial")
     fault = HandStatus(state=HandStatus.FAULT, fault="watchdog", reason="no command for 103 ms")

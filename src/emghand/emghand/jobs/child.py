@@ -44,10 +44,11 @@ def _main() -> int:
         os.write(progress, line.encode())
 
     with steps.listening(tell):
-        return _run(task)
+        return run_task(task)
 
 
-def _run(task: dict[str, Any]) -> int:
+def run_task(task: dict[str, Any]) -> int:
+    """Run the command of a task and enter what it wrote; its exit status."""
     from emghand.cli.main import main as command
     from emghand.storage.sessions import Session
 

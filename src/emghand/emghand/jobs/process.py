@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from emghand.jobs.child import CANCELLED
 from emghand.jobs.plan import Plan
@@ -68,6 +68,16 @@ class Ended:
     message: str
     uri: str = ""
     result: str = ""
+
+
+class JobRunner(Protocol):
+    """Something that runs one job."""
+
+    def cancel(self) -> None:
+        """Ask it to stop; returns at once, from any thread."""
+
+    def run(self, on_progress: Callable[[Progress], None]) -> Ended:
+        """Run it to its end; blocks. `on_progress` is called in this thread."""
 
 
 class JobProcess:
@@ -132,17 +142,7 @@ class JobProcess:
 
     def _tell(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
-        plan = self._plan
-        outputs: list[str] = []
-        if plan.output is not None:
-            # A result lies in two files: tables, and ticks.
-            files = {plan.output, plan.output.with_suffix(".npz"), *plan.scratch}
-            outputs = sorted(str(path) for path in files)
-        task = {
-            "words": list(plan.words),
-            "session": "" if plan.session is None else str(plan.session),
-            "outputs": outputs,
-        }
+        task = task_of(self._plan)
         # A process that has died already says why by its status.
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write((json.dumps(task) + "\n").encode())
@@ -188,29 +188,58 @@ class JobProcess:
         return Progress(said["stage"], fraction, left)
 
     def _ended(self, code: int, out: str, err: str) -> Ended:
-        said = [line for line in err.splitlines() if line.strip()]
         if code == 0:
-            uri = self._uri(out)
-            warnings = "; ".join(line for line in said if line.startswith("warning: "))
-            message = "; ".join(filter(None, (f"wrote {uri}" if uri else "done", warnings)))
-            return Ended("complete", message[:LONGEST_TEXT], uri, out)
+            return completed(self._plan, out, err)
         if self._cancelled.is_set() and code in STOPPED:
             return Ended("cancelled", "cancelled; nothing was written")
         if code < 0:
             return Ended("failed", f"the job was ended by {signal.Signals(-code).name}")
         if code == CANCELLED:
             return Ended("failed", "the job was ended by a signal")
-        last = said[-1] if said else f"the job ended with status {code}"
-        message = last.partition("error: ")[2] or last
-        return Ended("failed", message[:LONGEST_TEXT])
+        return failed(code, err)
 
-    def _uri(self, out: str) -> str:
-        if self._plan.output is not None:
-            return str(self._plan.output)
-        written = json.loads(out)[self._plan.uri]
-        if isinstance(written, list):
-            return os.pathsep.join(str(table["features"]) for table in written)
-        return str(written)
+
+def task_of(plan: Plan) -> dict[str, Any]:
+    """What the command needs to be told, as plain values."""
+    outputs: list[str] = []
+    if plan.output is not None:
+        # A result lies in two files: tables, and ticks.
+        files = {plan.output, plan.output.with_suffix(".npz"), *plan.scratch}
+        outputs = sorted(str(path) for path in files)
+    return {
+        "words": list(plan.words),
+        "session": "" if plan.session is None else str(plan.session),
+        "outputs": outputs,
+    }
+
+
+def completed(plan: Plan, out: str, err: str) -> Ended:
+    """What became of a job whose command ended well, from what it printed."""
+    uri = _uri(plan, out)
+    warnings = "; ".join(line for line in _said(err) if line.startswith("warning: "))
+    message = "; ".join(filter(None, (f"wrote {uri}" if uri else "done", warnings)))
+    return Ended("complete", message[:LONGEST_TEXT], uri, out)
+
+
+def failed(code: int, err: str) -> Ended:
+    """What became of a job whose command ended with an error."""
+    said = _said(err)
+    last = said[-1] if said else f"the job ended with status {code}"
+    message = last.partition("error: ")[2] or last
+    return Ended("failed", message[:LONGEST_TEXT])
+
+
+def _said(err: str) -> list[str]:
+    return [line for line in err.splitlines() if line.strip()]
+
+
+def _uri(plan: Plan, out: str) -> str:
+    if plan.output is not None:
+        return str(plan.output)
+    written = json.loads(out)[plan.uri]
+    if isinstance(written, list):
+        return os.pathsep.join(str(table["features"]) for table in written)
+    return str(written)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

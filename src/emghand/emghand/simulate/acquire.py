@@ -1,13 +1,17 @@
-"""Targets to be reached and held, and what comes of the attempts."""
+"""Trials of tasks with the simulated user, and what comes of the attempts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emghand.evaluate.online import Measures, measures_of
 from emghand.simulate.closed_loop import ClosedLoop
+from emghand.tasks.spec import TrialSpec, rounded, with_id
+from emghand.tasks.trial import COMPLETED, Progress, TrialRun, play
 
 Floats = NDArray[np.float64]
 
@@ -19,126 +23,141 @@ AT_REST = 0.1
 
 
 @dataclass(frozen=True)
-class Target:
-    """Reach a posture and stay there.
-
-    Parameters
-    ----------
-    goal : tuple of float, shape (n_dofs,)
-    radius : float
-    dwell_s, time_limit_s : float
-        [s]
-    rule : str
-        ``active``: the Euclidean distance over the DOFs that leave rest is at most the radius.
-        ``every``: as in Target Achievement Control, each DOF is that near, also those at rest.
-    """
-
-    goal: tuple[float, ...]
-    radius: float = 0.15
-    dwell_s: float = 1.0
-    time_limit_s: float = 10.0
-    rule: str = "active"
-
-    def distance(self, x: Floats) -> Floats:
-        """Distance of postures, shape (..., n_dofs), in the sense of the rule; shape (...)."""
-        goal = np.array(self.goal)
-        away = x - goal
-        if self.rule == "every":
-            return np.asarray(np.abs(away).max(axis=-1))
-        return np.asarray(np.linalg.norm(away[..., goal != 0.0], axis=-1))
-
-    @property
-    def moving(self) -> int:
-        """DOFs that have to leave rest."""
-        return sum(x != 0.0 for x in self.goal)
-
-
-@dataclass(frozen=True)
 class Attempt:
-    """What came of a target.
+    """What came of a trial.
 
     Parameters
     ----------
-    completed : bool
+    spec : TrialSpec
+    measures : Measures
     reach_s : float
         From the go to the first time in the target [s]; NaN: never.
-    time_s : float
-        From the go to the begin of the dwell that completed it [s]; NaN: not completed.
-    efficiency : float
-        Straight over travelled distance until then; NaN: not completed.
-    overshoots : int
-        Times the target was left.
     in_target : float
         Share of the ticks after the first time in the target.
     unsteadiness : float
         RMS distance of the hand from its mean in that time, over all DOFs; NaN: never there.
-    error : float
-        Distance at the end.
     """
 
-    target: Target
-    completed: bool
+    spec: TrialSpec
+    measures: Measures
     reach_s: float
-    time_s: float
-    efficiency: float
-    overshoots: int
     in_target: float
     unsteadiness: float
-    error: float
+
+    @property
+    def completed(self) -> bool:
+        """Whether the target was reached and held."""
+        return self.measures.outcome == COMPLETED
+
+    @property
+    def moving(self) -> int:
+        """DOFs that had to leave where they started."""
+        return sum(a != b for a, b in zip(self.spec.start, self.spec.goal, strict=True))
 
 
-def run_trial(loop: ClosedLoop, target: Target) -> Attempt:
-    """Let the user rest, show the target, and see what happens. The user learns from it."""
+def run_trial(loop: ClosedLoop, spec: TrialSpec) -> Attempt:
+    """Let the user rest, run the trial, and see what happens. The user learns from it.
+
+    Parameters
+    ----------
+    loop : ClosedLoop
+    spec : TrialSpec
+        Of DOFs of the person.
+    """
     rate, nothing = loop.tick_rate, np.zeros(len(loop.dofs))
     for tick in range(round(PAUSE_S * rate)):
         hand = loop.step(nothing).hand
         if tick >= REST_S * rate and np.abs(hand).max() < AT_REST:
             break
-    goal = np.array(target.goal)
-    course, held = [loop.position], 0
-    dwell = round(target.dwell_s * rate)
-    for _ in range(round(target.time_limit_s * rate)):
-        course.append(loop.step(goal).hand)
-        held = held + 1 if target.distance(course[-1]) <= target.radius else 0
-        if held > dwell:
-            break
+    columns = [loop.dofs.index(name) for name in spec.dofs]
+
+    def next_position(progress: Progress | None) -> Floats:
+        if progress is None:
+            return loop.position[columns]
+        shown = nothing.copy()
+        shown[columns] = progress.goal
+        return loop.step(shown).hand[columns]
+
+    run = play(TrialRun(spec, rate), next_position)
     loop.user.learn()
-    return _attempt(target, np.array(course), held > dwell, held, rate)
+    return _attempt(run)
 
 
-def _attempt(target: Target, course: Floats, completed: bool, held: int, rate: float) -> Attempt:
-    distance = target.distance(course)
-    inside = distance <= target.radius
-    entered = int(np.argmax(inside)) if inside.any() else -1
-    begin = len(course) - held
-    travelled = float(np.linalg.norm(np.diff(course[: begin + 1], axis=0), axis=1).sum())
-    straight = float(np.linalg.norm(course[begin] - course[0])) if completed else np.nan
-    after = course[entered:] if entered >= 0 else course[:0]
+def _attempt(run: TrialRun) -> Attempt:
+    spec = run.spec
+    scored = np.array(run.times) >= spec.go
+    times, course = np.array(run.times)[scored], np.array(run.positions)[scored]
+    inside = spec.inside(course)
+    entered = int(np.argmax(inside)) if inside.any() else len(course)
+    after = course[entered:]
+    there = bool(len(after))
     return Attempt(
-        target=target,
-        completed=completed,
-        reach_s=entered / rate if entered >= 0 else np.nan,
-        time_s=begin / rate if completed else np.nan,
-        efficiency=straight / travelled if completed and travelled > 0.0 else np.nan,
-        overshoots=int((inside[:-1] & ~inside[1:]).sum()),
-        in_target=float(inside[entered:].mean()) if entered >= 0 else 0.0,
+        spec=spec,
+        measures=measures_of(run),
+        reach_s=float(times[entered] - spec.go) if there else np.nan,
+        in_target=float(inside[entered:].mean()) if there else 0.0,
         unsteadiness=(
             float(np.sqrt(((after - after.mean(axis=0)) ** 2).sum(axis=1).mean()))
-            if len(after)
+            if there
             else np.nan
         ),
-        error=float(distance[-1]),
+    )
+
+
+def target(
+    dofs: Sequence[str],
+    goal: Sequence[float],
+    *,
+    number: int = 0,
+    radius: float = 0.15,
+    dwell: float = 1.0,
+    time_limit: float = 10.0,
+    every: bool = False,
+) -> TrialSpec:
+    """Trial from rest to a posture.
+
+    Parameters
+    ----------
+    dofs : sequence of str
+    goal : sequence of float, shape (n_dofs,)
+    number : int
+        Of the trial.
+    radius, dwell, time_limit : float
+        As in `TrialSpec`.
+    every : bool
+        As in Target Achievement Control, each DOF has to be within the radius, also those at rest;
+        otherwise the Euclidean distance over the DOFs that leave rest counts.
+    """
+    return with_id(
+        TrialSpec(
+            task="targets",
+            kind="tac" if every else "simple_reach",
+            trial=number,
+            seed=0,
+            dofs=tuple(dofs),
+            start=(0.0,) * len(dofs),
+            goal=tuple(rounded(x) for x in goal),
+            active=tuple(every or x != 0.0 for x in goal),
+            radius=radius,
+            dwell=dwell,
+            epochs=("movement",),
+            bounds=(time_limit,),
+        )
     )
 
 
 def targets(
-    n_dofs: int, rng: np.random.Generator, pairs: int = 12, distance: float = 0.5
-) -> list[Target]:
+    dofs: Sequence[str],
+    rng: np.random.Generator,
+    pairs: int = 12,
+    distance: float = 0.5,
+    every: bool = False,
+) -> list[TrialSpec]:
     """Centre-out: every DOF in both directions, and pairs of DOFs, in random order.
 
     Parameters
     ----------
-    n_dofs : int
+    dofs : sequence of str
     rng : numpy.random.Generator
         Draws the pairs and the order.
     pairs : int
@@ -146,14 +165,18 @@ def targets(
     distance : float
         Euclidean distance of all targets from rest, so that all are equally difficult in the sense
         of Fitts: in a pair each DOF goes `distance` / sqrt(2).
+    every : bool
+        See `target`.
     """
-    goals = [_posture(n_dofs, {i: s * distance}) for i in range(n_dofs) for s in (1.0, -1.0)]
+    n = len(dofs)
+    goals = [_posture(n, {i: s * distance}) for i in range(n) for s in (1.0, -1.0)]
     side = distance / np.sqrt(2.0)
-    for _ in range(pairs if n_dofs > 1 else 0):
-        i, j = rng.choice(n_dofs, 2, replace=False).tolist()
+    for _ in range(pairs if n > 1 else 0):
+        i, j = rng.choice(n, 2, replace=False).tolist()
         a, b = (side * rng.choice([1.0, -1.0], 2)).tolist()
-        goals.append(_posture(n_dofs, {i: a, j: b}))
-    return [Target(goals[i]) for i in rng.permutation(len(goals)).tolist()]
+        goals.append(_posture(n, {i: a, j: b}))
+    order = rng.permutation(len(goals)).tolist()
+    return [target(dofs, goals[i], number=k, every=every) for k, i in enumerate(order)]
 
 
 def _posture(n_dofs: int, moved: dict[int, float]) -> tuple[float, ...]:

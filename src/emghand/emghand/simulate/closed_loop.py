@@ -13,13 +13,11 @@ from emghand.control.settings import OutputSettings
 from emghand.dofs import dof_names
 from emghand.errors import UserError
 from emghand.pipeline import Pipeline, PipelineTick
-from emghand.simulate.emg import SyntheticEmg
-from emghand.simulate.hand import Hand, HandSettings, SimulatedHand
-from emghand.simulate.session import synthetic_stream
+from emghand.simulate.body import Body
+from emghand.simulate.hand import Hand
 from emghand.simulate.settings import SyntheticSettings
 from emghand.simulate.user import SimulatedUser
 from emghand.storage.models import Model
-from emghand.storage.recording import Block
 
 Floats = NDArray[np.float64]
 
@@ -65,8 +63,6 @@ class ClosedLoop:
     pipeline : Pipeline
     dofs : tuple of str
         Of the person and the user; DOFs that are not decoded do not move.
-    position : ndarray, shape (n_dofs,)
-        Where the hand is.
     watch : list of callable
         Called with each `PipelineTick` and the target that is shown: adaptation, recording.
 
@@ -86,31 +82,25 @@ class ClosedLoop:
     ) -> None:
         self.user = user
         self.dofs = person.dofs
-        self._emg = SyntheticEmg(person)
-        self._hop = model.features.hop
-        self.pipeline = Pipeline(model, synthetic_stream(self._emg, self._hop), output)
-        if dof_names(model.dofs) != person.dofs or user.n_dofs != len(person.dofs):
+        if dof_names(model.dofs) != person.dofs:
             raise UserError("closed loop: person, user and model have different DOFs")
-        if user.tick_rate != model.tick_rate:
-            raise UserError(
-                f"closed loop: the user steps at {user.tick_rate:g} Hz, the model at "
-                f"{model.tick_rate:g} Hz"
-            )
-        self._hand = hand or SimulatedHand(HandSettings(), len(self.dofs), model.tick_rate)
+        self._body = Body(user, person, model.features.hop, hand)
+        self.pipeline = Pipeline(model, self._body.stream, output)
         self.tick_rate = model.tick_rate
-        self.position = np.zeros(len(self.dofs))
         self.watch: list[Callable[[PipelineTick, Floats], None]] = []
 
     def step(self, target: Floats) -> LoopTick:
         """One tick with this target shown, shape (n_dofs,); all 0: nothing."""
         intention = self.user.step(target, self.position)
-        first = self._emg.next_sample
-        samples = self._emg.push(np.tile(intention, (self._hop, 1)))
-        stamp = round(first / self._emg.settings.rate * 1e9)
         decoded: Decoded | None = None
-        for tick in self.pipeline.push(Block(first, stamp, samples)):
+        for tick in self.pipeline.push(self._body.contract(intention)):
             decoded = tick.decoded
             for watcher in self.watch:
                 watcher(tick, target)
-        self.position = self._hand.step(None if decoded is None else decoded.out_x_hat)
-        return LoopTick(target, intention, self.position, decoded)
+        position = self._body.move(None if decoded is None else decoded.out_x_hat)
+        return LoopTick(target, intention, position, decoded)
+
+    @property
+    def position(self) -> Floats:
+        """Where the hand is, shape (n_dofs,)."""
+        return self._body.position

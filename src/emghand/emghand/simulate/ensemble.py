@@ -11,10 +11,11 @@ import numpy as np
 
 from emghand.control.settings import OutputSettings
 from emghand.errors import UserError
-from emghand.simulate.acquire import Attempt, Target, targets
+from emghand.simulate.acquire import Attempt, targets
 from emghand.simulate.unattended import DRIFT, Subject, scrambled, summary
 from emghand.sweep.sweep import Row, check_keys
 from emghand.sweep.task import Task, code_digest
+from emghand.tasks.spec import TrialSpec
 
 CONDITIONS = (
     "default",
@@ -42,11 +43,9 @@ def run(settings: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
     subject = Subject(seed, int(settings["repetitions"]))
     asked = set(settings["conditions"])
 
-    def goals(distance: float = 0.5, rule: str = "active") -> list[Target]:
+    def goals(distance: float = 0.5, every: bool = False) -> list[TrialSpec]:
         rng = np.random.default_rng([seed, 84])
-        return [
-            _with_rule(t, rule) for t in targets(len(subject.person.dofs), rng, pairs, distance)
-        ]
+        return targets(subject.person.dofs, rng, pairs, distance, every)
 
     def latched(kind: str) -> list[Attempt]:
         own = subject.apart()
@@ -64,7 +63,7 @@ def run(settings: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
         found["far"] = own.test(own.loop(1), goals(FAR))
     if "every DOF" in asked:
         own = subject.apart()
-        found["every DOF"] = own.test(own.loop(1), goals(rule="every"))
+        found["every DOF"] = own.test(own.loop(1), goals(every=True))
     if "plain latch" in asked:
         found["plain latch"] = latched("plain")
     if "leaky latch" in asked:
@@ -82,15 +81,11 @@ def run(settings: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
         found["adapted"] = own.test(own.loop(3, model, drift=DRIFT), goals())
     return {
         condition: {
-            name: summary([a for a in attempts if a.target.moving == moving])
+            name: summary([a for a in attempts if a.moving == moving])
             for moving, name in KINDS.items()
         }
         for condition, attempts in found.items()
     }
-
-
-def _with_rule(target: Target, rule: str) -> Target:
-    return Target(target.goal, target.radius, target.dwell_s, target.time_limit_s, rule)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from emghand.control.settings import OutputSettings
 from emghand.dofs import DEFAULT_DOFS, dof_names
 from emghand.pipeline import PipelineTick
 from emghand.signal.settings import FeatureSettings
-from emghand.simulate.acquire import Attempt, Target, run_trial
+from emghand.simulate.acquire import Attempt, run_trial
 from emghand.simulate.closed_loop import ClosedLoop
 from emghand.simulate.session import PROMPT_RATE, simulate_recording
 from emghand.simulate.settings import SyntheticSettings
@@ -29,6 +29,7 @@ from emghand.simulate.use import free_use
 from emghand.simulate.user import SimulatedUser, UserSettings
 from emghand.storage.models import Model
 from emghand.tasks.movements import Movement, MovementSet, Schedule
+from emghand.tasks.spec import TrialSpec
 from emghand.training import Dataset, TrainSettings, dataset_from_recording, train
 
 Floats = NDArray[np.float64]
@@ -119,9 +120,9 @@ class Subject:
         person = replace(self.person, run=run, **changes)
         return ClosedLoop(model or self.model, self.user, person, output)
 
-    def test(self, loop: ClosedLoop, targets: Iterable[Target]) -> list[Attempt]:
-        """Try targets one after the other."""
-        return [run_trial(loop, target) for target in targets]
+    def test(self, loop: ClosedLoop, trials: Iterable[TrialSpec]) -> list[Attempt]:
+        """Run trials one after the other."""
+        return [run_trial(loop, spec) for spec in trials]
 
     def adapt(self, drift: Mapping[str, float], run: int = 10) -> tuple[Model, list[Notice]]:
         """Use the hand without and then with drifted electrodes while the decoder adapts.
@@ -202,9 +203,9 @@ def summary(attempts: Sequence[Attempt]) -> dict[str, Any]:
         "trials": len(attempts),
         "completed": mean(float(a.completed) for a in attempts),
         "reach_s": mean(a.reach_s for a in attempts),
-        "time_s": mean(a.time_s for a in attempts),
-        "efficiency": mean(a.efficiency for a in attempts),
-        "overshoots": mean(float(a.overshoots) for a in attempts),
+        "time_s": mean(a.measures.completion_time for a in attempts),
+        "efficiency": mean(a.measures.path_efficiency for a in attempts),
+        "overshoots": mean(float(a.measures.overshoots) for a in attempts),
         "in_target": mean(a.in_target for a in attempts),
         "unsteadiness": mean(a.unsteadiness for a in attempts),
     }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from emghand.control.settings import OutputSettings
 from emghand.errors import UserError
-from emghand.simulate.acquire import Target, run_trial, targets
+from emghand.simulate.acquire import run_trial, target, targets
 from emghand.simulate.closed_loop import ClosedLoop
 from emghand.simulate.ensemble import UserSweep, run
 from emghand.simulate.hand import HandSettings, SimulatedHand
@@ -123,27 +123,28 @@ def test_the_same_seed_gives_the_same_bits(subject):
 
 
 def test_the_user_reaches_targets_and_nobody_does_with_a_scrambled_decoder(subject):
-    some = targets(6, np.random.default_rng(0), pairs=4)[:6]
+    some = targets(subject.person.dofs, np.random.default_rng(0), pairs=4)[:6]
     own = subject.apart()
     found = own.test(own.loop(1), some)
     assert sum(a.completed for a in found) >= 5
     assert own.user.trials == 6 and subject.user.trials == 0
     done = [a for a in found if a.completed]
-    assert all(0.2 < a.reach_s <= a.time_s and 0.1 < a.efficiency <= 1.0 for a in done)
+    assert all(0.2 < a.reach_s <= a.measures.completion_time for a in done)
+    assert all(0.1 < a.measures.path_efficiency <= 1.0 for a in done)
     own = subject.apart()
-    short = [dataclasses.replace(t, time_limit_s=4.0) for t in some]
+    short = [dataclasses.replace(t, bounds=(4.0,)) for t in some]
     assert sum(a.completed for a in own.test(own.loop(1, scrambled(own.model, 3)), short)) <= 1
 
 
 def test_a_correcting_user_reaches_what_a_blind_one_misses(subject):
     weak = OutputSettings(gain_positive=(0.7,), gain_negative=(0.7,))
-    target = Target((0.0, 0.5, 0.0, 0.0, 0.0, 0.0), dwell_s=0.5)
+    spec = target(subject.person.dofs, (0.0, 0.5, 0.0, 0.0, 0.0, 0.0), dwell=0.5)
     outcomes = []
     for correction in (2.0, 0.0):
         changed = dataclasses.replace(subject.user.settings, correction=correction)
         user = SimulatedUser(changed, 6, RATE)
         person = dataclasses.replace(subject.person, run=1, variability=0.0)
-        outcomes.append(run_trial(ClosedLoop(subject.model, user, person, weak), target).completed)
+        outcomes.append(run_trial(ClosedLoop(subject.model, user, person, weak), spec).completed)
     assert outcomes == [True, False]
 
 

@@ -6,12 +6,15 @@
     emghand protocol run config/protocols/study_day.yaml sessions/s01 --subject s01
     emghand protocol run config/protocols/study_day.yaml sessions/s01 --resume
     emghand protocol run config/protocols/study_day.yaml --virtual --set repetitions=1
+    emghand protocol run config/protocols/study_day.yaml sessions/rehearsal --simulated --seed 2
 
 `check` reads the file and, where ROS 2 is, looks up every type, field and goal. `run` hands the
 protocol to protocol_node of the running graph (emghand up live) and shows its progress; Ctrl-C
 cancels it, and --resume goes on after the last checkpoint, also after a crash. With --virtual
 nothing is moved or asked: the protocol runs here, at once, against the devices that the file states
-under `virtual`; a session is optional then.
+under `virtual`; a session is optional then. With --simulated everything is done, by the code that
+does it live, but the person, their muscles and the hand are simulated and time is virtual: a real
+session is written, in a fraction of the time, the same for the same seed.
 """
 
 from __future__ import annotations
@@ -46,7 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_.add_argument("--subject", default="", help="pseudonym; needed for a new session")
     run_.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
     run_.add_argument("--resume", action="store_true", help="go on after the last checkpoint")
-    run_.add_argument("--virtual", action="store_true", help="in virtual time, without a graph")
+    how = run_.add_mutually_exclusive_group()
+    how.add_argument("--virtual", action="store_true", help="in virtual time, without a graph")
+    how.add_argument(
+        "--simulated", action="store_true", help="in virtual time, with a simulated person"
+    )
     run_.add_argument("--verbose", action="store_true", help="print every event")
 
 
@@ -61,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
         return _check(args, protocol)
     if args.what == "show":
         return _show(args, protocol)
+    if args.simulated:
+        return _run_simulated(args, protocol)
     return _run_virtual(args, protocol) if args.virtual else _run_live(args, protocol, parameters)
 
 
@@ -132,6 +141,28 @@ def _run_virtual(args: argparse.Namespace, protocol: Protocol) -> int:
     )
 
 
+def _run_simulated(args: argparse.Namespace, protocol: Protocol) -> int:
+    from emghand.errors import UserError
+    from emghand.virtual.day import run_simulated
+
+    if not args.session:
+        raise UserError("give the directory of the session that is to be written")
+    if args.resume:
+        raise UserError("a simulated run is not resumed: run it anew, into another session")
+    result = run_simulated(
+        protocol,
+        args.session,
+        subject=args.subject or "simulated",
+        seed=_seed(args),
+        on_event=lambda event: None if args.json else _print(event, args.verbose),
+    )
+    return _report(
+        args.json,
+        result.status,
+        {"message": result.message, "events": result.events, "log": result.log},
+    )
+
+
 def _run_live(args: argparse.Namespace, protocol: Protocol, parameters: dict[str, Any]) -> int:
     from pathlib import Path
 
@@ -143,7 +174,9 @@ def _run_live(args: argparse.Namespace, protocol: Protocol, parameters: dict[str
     if not args.session:
         raise UserError("give the session directory, or --virtual to run without a graph")
     if parameters:
-        raise UserError("--set works with check, show and --virtual; write a copy of the file")
+        raise UserError(
+            "--set works with check, show, --virtual and --simulated; write a copy of the file"
+        )
     goal = {
         "protocol": str(Path(args.protocol).expanduser().absolute()),
         "session": str(Path(args.session).expanduser().absolute()),

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg
 from rosbags.typesys import get_typestore as rosbags_typestore
@@ -83,6 +84,23 @@ def find_definition(type_name: str) -> str:
     return "\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
+def find_goal(type_name: str) -> str:
+    """Definition of the goal of an action type; it may nest only basic types.
+
+    Raises
+    ------
+    BagError
+        When the type is installed nowhere.
+    """
+    parts = type_name.split("/")
+    if len(parts) == 3:
+        for share in _share_folders():
+            path = share / parts[0] / parts[1] / f"{parts[2]}.action"
+            if path.is_file():
+                return path.read_text().split("\n---", 1)[0] + "\n"
+    raise BagError(f"action type {type_name}: no definition found; build its package first")
+
+
 def _from_rosbags(type_name: str) -> str:
     store = rosbags_typestore(Stores.ROS2_KILTED)
     try:
@@ -136,6 +154,10 @@ class Types:
         """Inverse of `decode`."""
         self.add(topic)
         return bytes(self._store.serialize_cdr(message, topic.type))
+
+    def fields(self, type_name: str) -> dict[str, Any]:
+        """Fields of a type that was added before, or that such a type nests, with their kinds."""
+        return dict(self._store.fielddefs[type_name][1])
 
     def make(self, type_name: str, **fields: object) -> object:
         """Message of a type that was added before, or that such a type nests."""

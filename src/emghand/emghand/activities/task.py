@@ -5,29 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import queue
-from collections.abc import Iterator
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from emghand_interfaces.msg import HandStatus, TrialSpec
-from sensor_msgs.msg import JointState
-from std_msgs.msg import String
 
 from emghand import tasks
+from emghand.activities.activity import CANCELLED, COMPLETE, FAILED, Activity, Steps
+from emghand.activities.messages import result_fields
+from emghand.activities.session_bag import SessionBag, open_session
 from emghand.errors import UserError
 from emghand.evaluate.online import NUMBERS, Measures, measures_of, summary
+from emghand.storage.bags.convert import stamp_ns as stamp_of
 from emghand.storage.recording import PeriodKind
 from emghand.tasks.perturbation import ALL, definitions_digest
 from emghand.tasks.spec import ACQUIRE, STILL_EPOCHS, Floats, set_digest
 from emghand.tasks.trial import COMPLETED, Progress, TrialRun
-from emghand_ros import qos
-from emghand_ros.conversions import MessageError, time_to_ns
-from emghand_ros.task_messages import perturbations_to_text, result_to_ros, spec_to_ros
-from session_node.activity import CANCELLED, COMPLETE, FAILED, Activity
-from session_node.session_files import SessionBag, open_session
 
+DISARMED, FAULT, ESTOP = 0, 2, 3
+"""States of ``HandStatus`` in which a hand does not follow, or not for now."""
 HAND_S = 2.0
 """A hand that says nothing for so long is gone."""
 FAULT_S = 10.0
@@ -61,7 +58,7 @@ class TaskRun(Activity):
     ``session/trial``. Every trial that was announced gets a result, however the run ends.
     """
 
-    def prepare(self) -> None:
+    def prepare(self) -> Steps[None]:
         """Read the task, make its trials, open the session, wait for the hand."""
         goal = self.goal
         self.task, self.specs = _trials_of(goal)
@@ -71,22 +68,21 @@ class TaskRun(Activity):
         recorder = self.room.recorder if goal.record else None
         self.bag = SessionBag(self.session, goal.label or self.name, recorder)
         self.trials: list[TaskTrial] = []
-        self._ticks_heard: queue.SimpleQueue[tuple[int, Floats]] = queue.SimpleQueue()
+        self._ticks_heard: deque[tuple[int, Floats]] = deque()
         self._hand_problem = ""
-        self._hand: HandStatus | None = None
+        self._hand: Any = None
         self._faults: list[str] = []
         self._fault_since: int | None = None
         self._perturber: dict[str, Any] = {}
         self._count = 0
         self._last_ns = -1
         room = self.room
-        self._spec_topic = room.publisher(TrialSpec, "session/spec", qos.EVENT)
-        room.listen(HandStatus, "hand/status", self._on_status, qos.LATCHED)
-        room.listen(JointState, "hand/state", self._on_hand, qos.TICK)
-        self._prepare_perturbations()
-        room.wait_for(
-            lambda: self._hand_problem or not self._ticks_heard.empty(),
-            self.stop,
+        room.open_specs()
+        room.listen("hand/status", self._on_status)
+        room.listen("hand/state", self._on_hand)
+        yield from self._prepare_perturbations()
+        yield from self.wait_for(
+            lambda: self._hand_problem or self._ticks_heard,
             room.settings.decoder_wait,
             "the hand",
             NO_HAND,
@@ -94,7 +90,7 @@ class TaskRun(Activity):
         if problem := self._problem():
             raise UserError(problem)
 
-    def run(self) -> None:
+    def run(self) -> Steps[None]:
         """Record and run trial after trial; write the table."""
         goal = self.goal
         self.bag.write_plan(
@@ -113,13 +109,13 @@ class TaskRun(Activity):
         self.bag.start()
         problem = lost = ""
         try:
-            if not (self.goal.record and self.stop.wait(self.room.settings.lead)):
-                lost = self._run_trials()
+            if not (self.goal.record and (yield from self.pause(self.room.settings.lead))):
+                lost = yield from self._run_trials()
         finally:
             self.room.state()
             problem = self.bag.finish(self.abandoned)
         n, total = len(self.trials), len(self.specs) - self.goal.first
-        completed = not lost and not self.stop.is_set()
+        completed = not lost and not self.stopping
         done = f"{n} trials" if completed else f"ended after {n} of {total} trials"
         done += f", {self._completed} completed"
         if missed := sum(t.start_ns == t.end_ns for t in self.trials):
@@ -151,17 +147,15 @@ class TaskRun(Activity):
     def _summary(self) -> dict[str, Any]:
         return summary([t.measures for t in self.trials]).to_plain()
 
-    def _prepare_perturbations(self) -> None:
+    def _prepare_perturbations(self) -> Steps[None]:
         labels = {label for spec in self.specs for label in spec.perturbations}
         if not labels:
             return
         room = self.room
-        definitions = room.publisher(String, "session/perturbations", qos.LATCHED)
-        definitions.publish(String(data=perturbations_to_text(self.task.perturbations)))
-        room.listen(String, "perturbation/state", self._on_perturber, qos.LATCHED)
-        room.wait_for(
+        room.perturb(self.task.perturbations)
+        room.listen("perturbation/state", self._on_perturber)
+        yield from self.wait_for(
             lambda: self._perturber,
-            self.stop,
             room.settings.decoder_wait,
             "the perturbation node",
             NO_PERTURBER,
@@ -169,36 +163,36 @@ class TaskRun(Activity):
         if problem := self._perturber_problem():
             raise UserError(problem)
         # The first spec must not be lost on its way to it.
-        heard = self._spec_topic.get_subscription_count
         wait = room.settings.decoder_wait
-        room.wait_for(heard, self.stop, wait, "the perturbation node", NO_PERTURBER)
+        yield from self.wait_for(room.spec_listeners, wait, "the perturbation node", NO_PERTURBER)
 
-    # What is heard, in the executor's thread.
+    # What is heard.
 
-    def _on_hand(self, message: JointState) -> None:
-        stamp_ns = time_to_ns(message.header.stamp)
+    def _on_hand(self, message: Any) -> None:
+        stamp_ns = stamp_of(message)
         names = list(message.name)
         try:
             x = _positions(message, names, self.specs[0].dofs)
-        except MessageError as error:
+        except UserError as error:
             self._hand_problem = str(error)
             return
-        if x is None or stamp_ns <= self._last_ns or self._ticks_heard.qsize() > MAX_BACKLOG:
+        if x is None or stamp_ns <= self._last_ns or len(self._ticks_heard) > MAX_BACKLOG:
             return
         self._last_ns = stamp_ns
-        if self._hand is not None and self._hand.state == HandStatus.FAULT:
+        if self._hand is not None and self._hand.state == FAULT:
             self._fault_since = stamp_ns if self._fault_since is None else self._fault_since
-        self._ticks_heard.put((stamp_ns, x))
+        self._ticks_heard.append((stamp_ns, x))
+        self.room.wake()
 
-    def _on_status(self, message: HandStatus) -> None:
+    def _on_status(self, message: Any) -> None:
         self._hand = message
-        if message.state != HandStatus.FAULT:
+        if message.state != FAULT:
             self._fault_since = None
             return
         # As long as it may pass by itself the trial goes on, and its result tells.
         self._faults.append(message.fault)
 
-    def _on_perturber(self, message: String) -> None:
+    def _on_perturber(self, message: Any) -> None:
         try:
             state = json.loads(message.data)
         except ValueError:
@@ -215,7 +209,7 @@ class TaskRun(Activity):
         """Why trials make no sense any more; empty: they do."""
         if self._hand_problem:
             return self._hand_problem
-        if self._hand is not None and self._hand.state in (HandStatus.DISARMED, HandStatus.ESTOP):
+        if self._hand is not None and self._hand.state in (DISARMED, ESTOP):
             return f"the hand does not follow: {self._hand.reason or 'it is not armed'}"
         since = self._fault_since
         if self._hand is not None and since is not None and self._last_ns - since > FAULT_S * 1e9:
@@ -224,48 +218,45 @@ class TaskRun(Activity):
 
     # The trials.
 
-    def _run_trials(self) -> str:
+    def _run_trials(self) -> Steps[str]:
         """Why it had to end before its time; empty: it did not."""
         try:
             for spec in self.specs[self.goal.first :]:
-                if not self._run_trial(spec) or not self._pause(spec):
+                going = yield from self._run_trial(spec)
+                if not going or not (yield from self._rest(spec)):
                     break
         except UserError as error:
             return str(error)
-        if self.goal.record and not self.stop.is_set():
-            self.stop.wait(self.room.settings.tail)
+        if self.goal.record:
+            yield from self.pause(self.room.settings.tail)
         return ""
 
-    def _ticks(self) -> Iterator[tuple[int, Floats]]:
-        """Ticks of the hand from now on, until the run is to be stopped."""
-        while not self._ticks_heard.empty():
-            self._ticks_heard.get()
-        silent = 0.0
-        while not self.stop.is_set():
+    def _next_tick(self) -> Steps[tuple[int, Floats] | None]:
+        """The next tick of the hand; None: the run is to be stopped."""
+        deadline = self.room.steady_ns() + round(HAND_S * 1e9)
+        while not self.stopping:
             if problem := self._problem():
                 raise UserError(problem)
-            try:
-                tick = self._ticks_heard.get(timeout=POLL_S)
-            except queue.Empty:
-                silent += POLL_S
-                if silent >= HAND_S:
-                    raise UserError(NO_HAND) from None
-                continue
-            silent = 0.0
-            yield tick
+            if self._ticks_heard:
+                return self._ticks_heard.popleft()
+            if self.room.steady_ns() >= deadline:
+                raise UserError(NO_HAND)
+            yield POLL_S
+        return None
 
-    def _run_trial(self, spec: tasks.TrialSpec) -> bool:
+    def _run_trial(self, spec: tasks.TrialSpec) -> Steps[bool]:
         """Whether the trial came to its end."""
         run = TrialRun(spec, NOMINAL_HZ, self.task.acquisition)
         self._faults.clear()
+        self._ticks_heard.clear()
         epoch = ""
         stamp_ns = self.room.now_ns()
         try:
-            for stamp_ns, x in self._ticks():
+            while (tick := (yield from self._next_tick())) is not None:
+                stamp_ns, x = tick
                 progress = run.step(x, stamp_ns)
                 if progress.started:
-                    name = self.session.path.name
-                    self._spec_topic.publish(spec_to_ros(spec, name, stamp_ns))
+                    self.room.spec(spec, self.session.path.name, stamp_ns)
                 self.room.show(spec.dofs, progress.goal, stamp_ns)
                 self._tell(spec, progress, stamp_ns, changed=progress.epoch != epoch)
                 epoch = progress.epoch
@@ -273,9 +264,9 @@ class TaskRun(Activity):
                     break
         finally:
             run.cancel()
-            if run.acquired or not self.stop.is_set():
+            if run.acquired or not self.stopping:
                 self._finish(run, stamp_ns)
-        return not self.stop.is_set()
+        return not self.stopping
 
     def _finish(self, run: TrialRun, end_ns: int) -> None:
         found = measures_of(run, self.task.losses)
@@ -284,15 +275,17 @@ class TaskRun(Activity):
             found = dataclasses.replace(found, details=details)
         start_ns = end_ns if run.start_ns is None else run.start_ns
         self.trials.append(TaskTrial(run.spec, start_ns, end_ns, found))
-        name = self.session.path.name
-        self.room.trial(result_to_ros(run.spec, found, name, start_ns, end_ns))
+        fields = result_fields(run.spec, found, self.session.path.name)
+        self.room.trial(start_ns, end_ns, **fields)
 
-    def _pause(self, spec: tasks.TrialSpec) -> bool:
+    def _rest(self, spec: tasks.TrialSpec) -> Steps[bool]:
         """Rest before the next trial; False when the run is to be stopped."""
         if spec is self.specs[-1]:
             return True
         rest, until_ns = np.zeros(len(spec.dofs)), None
-        for stamp_ns, _ in self._ticks():
+        self._ticks_heard.clear()
+        while (tick := (yield from self._next_tick())) is not None:
+            stamp_ns, _ = tick
             self.room.show(spec.dofs, rest, stamp_ns)
             if until_ns is None:
                 self._state(spec, PeriodKind.REST, stamp_ns)
@@ -365,11 +358,11 @@ def _trials_of(goal: Any) -> tuple[tasks.Task, list[tasks.TrialSpec]]:
     return task, [task.trial(i, goal.seed) for i in range(goal.trials or task.trials)]
 
 
-def _positions(message: JointState, names: list[str], dofs: tuple[str, ...]) -> Floats | None:
+def _positions(message: Any, names: list[str], dofs: tuple[str, ...]) -> Floats | None:
     """Positions of `dofs`; None: this message makes no sense."""
     missing = [d for d in dofs if d not in names]
     if missing:
-        raise MessageError(f"the hand does not report {', '.join(missing)}")
+        raise UserError(f"the hand does not report {', '.join(missing)}")
     x = np.array(message.position, np.float64)
     if len(x) != len(names) or not np.isfinite(x).all():
         return None

@@ -1,14 +1,13 @@
-import threading
 import time
 
 import numpy as np
 import pytest
 
+from emghand.activities.prompter import Prompter
+from emghand.activities.scoring import TrialErrors
 from emghand.dofs import Dof
 from emghand.storage.recording import PeriodKind
 from emghand.tasks.movements import Movement, MovementSet, Schedule
-from session_node.prompter import Prompter
-from session_node.scoring import TrialErrors
 
 DOFS = (Dof("index_flex"), Dof("wrist_flex"))
 
@@ -22,6 +21,23 @@ def schedule():
     return Schedule(MovementSet("short", DOFS, movements, repetitions=1, rest=0.05))
 
 
+def run(schedule, show, stopping=lambda: False):
+    """Prompts in real time; the prompter, and whether all were shown."""
+
+    def pause(seconds):
+        if seconds and not stopping():
+            yield seconds
+        return stopping()
+
+    prompter = Prompter(schedule, 100.0, show, time.monotonic_ns, pause)
+    course = prompter.run()
+    while True:
+        try:
+            time.sleep(next(course))
+        except StopIteration as end:
+            return prompter, end.value
+
+
 def test_prompts_come_at_absolute_deadlines_whatever_the_work_takes(schedule):
     shown, met = [], []
 
@@ -30,8 +46,8 @@ def test_prompts_come_at_absolute_deadlines_whatever_the_work_takes(schedule):
         met.append(time.monotonic_ns() - prompt.steady_ns)
         time.sleep(0.004)
 
-    prompter = Prompter(schedule, 100.0, show)
-    assert prompter.run(threading.Event())
+    prompter, completed = run(schedule, show)
+    assert completed
     due = np.array([s.steady_ns for s in shown])
     assert len(shown) == int(schedule.duration * 100) + 1 - prompter.left_out
     assert (np.diff(due) % 10_000_000 == 0).all()
@@ -47,21 +63,15 @@ def test_prompts_whose_time_has_passed_are_left_out(schedule):
             time.sleep(0.105)
         shown.append(prompt.elapsed)
 
-    prompter = Prompter(schedule, 100.0, show)
-    prompter.run(threading.Event())
+    prompter, _ = run(schedule, show)
     assert prompter.left_out >= 9
     assert shown[4] - shown[3] >= 0.095
 
 
 def test_stopping_ends_the_prompts_at_once(schedule):
-    stop = threading.Event()
     shown = []
-
-    def show(prompt):
-        shown.append(prompt)
-        stop.set()
-
-    assert not Prompter(schedule, 100.0, show).run(stop)
+    _, completed = run(schedule, shown.append, lambda: bool(shown))
+    assert not completed
     assert len(shown) == 1
 
 

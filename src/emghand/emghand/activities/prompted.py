@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import threading
 from dataclasses import dataclass
 from typing import Any
 
-from emghand_interfaces.msg import TrialResult
-from sensor_msgs.msg import JointState
-
+from emghand.activities.activity import CANCELLED, COMPLETE, FAILED, Activity, Steps
+from emghand.activities.prompter import Prompter, Shown
+from emghand.activities.scoring import TrialErrors
+from emghand.activities.session_bag import SessionBag, open_session
+from emghand.storage.bags.convert import stamp_ns as stamp_of
 from emghand.storage.recording import PeriodKind
 from emghand.tasks.movements import MovementSet, Schedule, Trial, load_movement_set
-from emghand_ros import qos
-from emghand_ros.conversions import ns_to_time, time_to_ns
-from session_node.activity import CANCELLED, COMPLETE, FAILED, Activity
-from session_node.prompter import Prompter, Shown
-from session_node.scoring import TrialErrors
-from session_node.session_files import SessionBag, open_session
 
 SCORE_DELAY_S = 0.1
 """So long after the end of a trial its last estimates have arrived."""
@@ -43,7 +38,7 @@ class PromptedRun(Activity):
     the activity is also the default label. A test starts once the decoder decodes.
     """
 
-    def prepare(self) -> None:
+    def prepare(self) -> Steps[None]:
         """Read the movement set; open or make the session."""
         goal = self.goal
         self.movement_set: MovementSet = load_movement_set(goal.movement_set)
@@ -62,13 +57,13 @@ class PromptedRun(Activity):
         self._shown: tuple[PeriodKind, int] | None = None
         self._count = 0
         self._lost_recorder = False
-        self._heard = threading.Event()
-        self.room.listen(JointState, "decoder/out_x_hat", self._on_output, qos.TICK)
+        self._heard = False
+        self.room.listen("decoder/out_x_hat", self._on_output)
         if self.name == "test":
             wait = self.room.settings.decoder_wait
-            self.room.wait_for(self._heard.is_set, self.stop, wait, "the decoder", NO_DECODER)
+            yield from self.wait_for(lambda: self._heard, wait, "the decoder", NO_DECODER)
 
-    def run(self) -> None:
+    def run(self) -> Steps[None]:
         """Record, prompt and write the results."""
         goal = self.goal
         self.bag.write_plan(
@@ -86,7 +81,7 @@ class PromptedRun(Activity):
         self.bag.start()
         problem = ""
         try:
-            completed = self._prompt()
+            completed = yield from self._prompt()
         finally:
             problem = self.bag.finish(self.abandoned)
         n, total = len(self.trials), len(self.schedule.trials)
@@ -110,21 +105,24 @@ class PromptedRun(Activity):
             "report": self.bag.report,
         }
 
-    def _prompt(self) -> bool:
+    def _prompt(self) -> Steps[bool]:
         settings = self.room.settings
-        if self.goal.record and self.stop.wait(settings.lead):
+        if self.goal.record and (yield from self.pause(settings.lead)):
             return False
-        prompter = Prompter(self.schedule, settings.prompt_rate, self._show)
+        room = self.room
+        prompter = Prompter(
+            self.schedule, settings.prompt_rate, self._show, room.steady_ns, self.pause
+        )
         try:
-            completed = prompter.run(self.stop)
+            completed = yield from prompter.run()
         finally:
-            self.room.state()
+            room.state()
         if prompter.left_out:
             self.message = f"{prompter.left_out} prompts came too late and were left out"
         if completed:
             self._score(math.inf)
             if self.goal.record:
-                self.stop.wait(settings.tail)
+                yield from self.pause(settings.tail)
         return completed
 
     def _show(self, shown: Shown) -> None:
@@ -169,12 +167,12 @@ class PromptedRun(Activity):
         if self.bag.problem():
             # Nobody shall go on for minutes that are not recorded.
             self._lost_recorder = True
-            self.stop.set()
+            self.cancel()
 
-    def _on_output(self, message: JointState) -> None:
-        self._heard.set()
+    def _on_output(self, message: Any) -> None:
+        self._heard = True
         if self._errors is not None:
-            self._errors.add(time_to_ns(message.header.stamp), message.name, message.position)
+            self._errors.add(stamp_of(message), message.name, message.position)
 
     def _score(self, elapsed: float) -> None:
         for trial in self.schedule.trials[len(self.trials) :]:
@@ -187,20 +185,18 @@ class PromptedRun(Activity):
             self._publish(self.trials[-1])
 
     def _publish(self, finished: FinishedTrial) -> None:
-        message = TrialResult(
+        self.room.trial(
+            finished.start_ns,
+            finished.end_ns,
             session=self.session.path.name,
             activity=self.name,
             trial=finished.trial.index,
             movement=finished.trial.movement.name,
             movement_index=finished.trial.movement_index,
             repetition=finished.trial.repetition,
-            start=ns_to_time(finished.start_ns),
-            end=ns_to_time(finished.end_ns),
             dofs=list(self.schedule.dofs),
             rmse=finished.rmse,
         )
-        message.header.stamp = message.end
-        self.room.trial(message)
 
     def _table(self, status: str) -> dict[str, Any]:
         return {

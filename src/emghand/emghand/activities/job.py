@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from emghand.activities.activity import Activity, Steps
 from emghand.errors import UserError
-from emghand.jobs import Ended, JobProcess, Progress, Request, plan
-from session_node.activity import Activity
+from emghand.jobs import Ended, Progress, Request, plan
+from emghand.jobs.process import JobRunner
 
 
 class JobRun(Activity):
-    """Runs a command of `emghand` in a process of its own; see `emghand.jobs`."""
+    """Runs a command of `emghand`; see `emghand.jobs`."""
 
     live = False
 
     def __init__(self, name: str, goal: Any, room: Any) -> None:
         super().__init__(name, goal, room)
-        self._process: JobProcess | None = None
+        self._job: JobRunner | None = None
         self._ended: Ended | None = None
 
-    def prepare(self) -> None:
+    def prepare(self) -> Steps[None]:
         """Check the job and its options."""
         goal = self.goal
         try:
@@ -30,21 +31,23 @@ class JobRun(Activity):
         if not isinstance(options, dict):
             raise UserError('options: must be a JSON mapping, as {"decoder": "ridge"}')
         request = Request(goal.job, goal.session, tuple(goal.sources), options, goal.output)
-        self._process = JobProcess(plan(request))
-        if self.stop.is_set():
-            self._process.cancel()
+        self._job = self.room.job(plan(request))
+        if self.stopping:
+            self._job.cancel()
+        yield from ()
 
-    def run(self) -> None:
+    def run(self) -> Steps[None]:
         """Run the job to its end."""
-        assert self._process is not None
-        self._ended = self._process.run(self._tell)
+        assert self._job is not None
+        self._ended = self._job.run(self._tell)
         self.status, self.message = self._ended.status, self._ended.message
+        yield from ()
 
     def cancel(self) -> None:
-        """Ask the process to stop."""
+        """Ask the job to stop."""
         super().cancel()
-        if self._process is not None:
-            self._process.cancel()
+        if self._job is not None:
+            self._job.cancel()
 
     def result(self) -> dict[str, Any]:
         """What was written, and what the command says of it."""

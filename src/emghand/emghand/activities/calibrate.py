@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from emghand_interfaces.msg import EmgInfo, FeatureFrame, FeatureInfo
 
+from emghand.activities.activity import CANCELLED, COMPLETE, Activity, Steps
+from emghand.activities.session_bag import open_session
 from emghand.cli.examples import feature_settings
 from emghand.errors import UserError
 from emghand.settings import SettingsError, from_mapping
 from emghand.signal.settings import FeatureSettings
+from emghand.storage.bags.convert import stamp_ns as stamp_of
+from emghand.storage.bags.convert import stream_from_info
 from emghand.storage.datasets import read_any
 from emghand.storage.recording import Period, PeriodKind
 from emghand.training.calibration import (
@@ -24,11 +27,6 @@ from emghand.training.calibration import (
     measure_recording,
     save_calibration,
 )
-from emghand_ros import qos
-from emghand_ros.clock import steady_ns
-from emghand_ros.conversions import features_from_ros, stream_from_ros, time_to_ns
-from session_node.activity import CANCELLED, COMPLETE, Activity
-from session_node.session_files import open_session
 
 READY_S = 2.0
 """To get ready for the contraction."""
@@ -48,7 +46,7 @@ class CalibrationRun(Activity):
         """Whether the subject is asked to do anything."""
         return not self.goal.recording
 
-    def prepare(self) -> None:
+    def prepare(self) -> Steps[None]:
         """Check the goal, open the session, wait for features."""
         goal = self.goal
         for name in ("rest", "contraction"):
@@ -65,33 +63,32 @@ class CalibrationRun(Activity):
         self._uri = ""
         if not self.live:
             return
-        self._info: FeatureInfo | None = None
-        self._emg: EmgInfo | None = None
+        self._info: Any = None
+        self._emg: Any = None
         self._ticks: list[tuple[int, np.ndarray]] = []
         self._periods: list[Period] = []
         self._heard = False
-        self.room.listen(EmgInfo, "emg/info", self._on_emg, qos.LATCHED)
-        self.room.listen(FeatureInfo, "features/info", self._on_info, qos.LATCHED)
-        self.room.listen(FeatureFrame, "features", self._on_features, qos.TICK)
-        self.room.wait_for(
+        self.room.listen("emg/info", self._on_emg)
+        self.room.listen("features/info", self._on_info)
+        self.room.listen("features", self._on_features)
+        yield from self.wait_for(
             lambda: self._heard and self._info and self._emg,
-            self.stop,
             self.room.settings.decoder_wait,
             "features",
             NO_FEATURES,
         )
 
-    def run(self) -> None:
+    def run(self) -> Steps[None]:
         """Measure, and write the calibration file into the session."""
         if self.live:
             try:
-                completed = self._ask()
+                completed = yield from self._ask()
             finally:
                 self.room.state()
             calibration = self._measured() if completed else None
         else:
             calibration = self._stored()
-        if calibration is None or self.stop.is_set():
+        if calibration is None or self.stopping:
             self.status = CANCELLED
             self.message = "cancelled; nothing was written"
             return
@@ -111,7 +108,7 @@ class CalibrationRun(Activity):
         values = json.dumps(self._calibration.summary(), allow_nan=False)
         return {"uri": self._uri, "values": values}
 
-    def _ask(self) -> bool:
+    def _ask(self) -> Steps[bool]:
         """Ask the subject; False when it was cancelled."""
         steps = []
         if self.goal.rest:
@@ -121,7 +118,8 @@ class CalibrationRun(Activity):
             steps.append((PeriodKind.HOLD, self.goal.contraction, "contraction"))
         left = sum(seconds for _, seconds, _ in steps)
         for kind, seconds, name in steps:
-            start = steady_ns()
+            clock = self.room.steady_ns
+            start = clock()
             stamp_ns = self.room.to_ros(start)
             self._periods.append(Period(stamp_ns, kind))
             movement = "" if kind is PeriodKind.REST else "maximum contraction"
@@ -133,9 +131,9 @@ class CalibrationRun(Activity):
                 movement=movement,
                 n_trials=1,
             )
-            while (elapsed := (steady_ns() - start) * 1e-9) < seconds:
+            while (elapsed := (clock() - start) * 1e-9) < seconds:
                 self.room.feedback(period=name, remaining=left - elapsed)
-                if self.stop.wait(min(FEEDBACK_S, seconds - elapsed)):
+                if (yield from self.pause(min(FEEDBACK_S, seconds - elapsed))):
                     return False
             left -= seconds
         self._periods.append(Period(self.room.now_ns(), PeriodKind.IDLE))
@@ -153,7 +151,7 @@ class CalibrationRun(Activity):
         return measure(
             settings,
             tuple(self._info.names),
-            stream_from_ros(self._emg),
+            stream_from_info(self._emg),
             np.array([stamp for stamp, _ in ticks], dtype=np.int64),
             np.array([z for _, z in ticks]),
             self._periods,
@@ -171,15 +169,15 @@ class CalibrationRun(Activity):
             contraction=self.goal.contraction > 0.0,
         )
 
-    def _on_emg(self, message: EmgInfo) -> None:
+    def _on_emg(self, message: Any) -> None:
         self._emg = message
 
-    def _on_info(self, message: FeatureInfo) -> None:
+    def _on_info(self, message: Any) -> None:
         if self._info is not None and message.settings_hash != self._info.settings_hash:
             self._ticks.clear()
         self._info = message
 
-    def _on_features(self, message: FeatureFrame) -> None:
+    def _on_features(self, message: Any) -> None:
         self._heard = True
         if not message.quality and self._periods:
-            self._ticks.append((time_to_ns(message.header.stamp), features_from_ros(message)))
+            self._ticks.append((stamp_of(message), np.array(message.data, np.float64)))

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from emghand.activities.room import Recorder
 from emghand.errors import UserError
 from emghand.storage.files import write_file
 from emghand.storage.resume import write_plan
 from emghand.storage.sessions import Session
-from session_node.recorder_client import RecorderClient
 
 COPIES = {"movement_set": "movements", "task": "settings"}
 """Folder of a session for copies of files that goals name."""
@@ -47,7 +47,7 @@ class SessionBag:
     session : Session
     label : str
         Name of the bag; a number is added where it is taken.
-    recorder : RecorderClient or None
+    recorder : Recorder or None
         None: nothing is recorded.
 
     Attributes
@@ -59,7 +59,7 @@ class SessionBag:
         Integrity report of the finished recording as JSON; empty: there is none.
     """
 
-    def __init__(self, session: Session, label: str, recorder: RecorderClient | None) -> None:
+    def __init__(self, session: Session, label: str, recorder: Recorder | None) -> None:
         self.path = session.new_bag_path(label)
         self.uri = ""
         self.report = ""

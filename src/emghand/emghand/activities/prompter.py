@@ -1,13 +1,11 @@
-"""Walks through a schedule of prompts in real time."""
+"""Walks through a schedule of prompts."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from emghand.tasks.movements import Prompt, Schedule
-from emghand_ros.clock import steady_ns
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Prompter:
     """Shows the prompts of a schedule at a fixed rate.
 
     Deadlines are absolute on the steady clock: being late once delays nothing that follows.
-    Deadlines that passed while the thread was held up are left out, not made up for.
+    Deadlines that passed while nobody came to show them are left out, not made up for.
 
     Parameters
     ----------
@@ -40,7 +38,11 @@ class Prompter:
     rate : float
         Prompts per second [Hz].
     show : callable
-        Gets every prompt, in the thread that calls `run`.
+        Gets every prompt.
+    steady_ns : callable
+        The steady clock [ns].
+    pause : callable
+        Waits for a time [s]; True when the prompts are to end.
 
     Attributes
     ----------
@@ -48,27 +50,36 @@ class Prompter:
         Prompts that were not shown because their time had passed.
     """
 
-    def __init__(self, schedule: Schedule, rate: float, show: Callable[[Shown], None]) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        rate: float,
+        show: Callable[[Shown], None],
+        steady_ns: Callable[[], int],
+        pause: Callable[[float], Generator[float, None, bool]],
+    ) -> None:
         self._schedule = schedule
         self._rate = rate
         self._show = show
+        self._steady_ns = steady_ns
+        self._pause = pause
         self.left_out = 0
 
-    def run(self, stop: threading.Event) -> bool:
-        """Show the whole schedule; False when `stop` was set before its end."""
+    def run(self) -> Generator[float, None, bool]:
+        """Show the whole schedule; False when it was to end before that."""
         period_ns = 1e9 / self._rate
-        start_ns = steady_ns()
+        start_ns = self._steady_ns()
         count = int(self._schedule.duration * self._rate) + 1
         k = 0
         while k < count:
             due_ns = start_ns + round(k * period_ns)
-            late_ns = steady_ns() - due_ns
+            late_ns = self._steady_ns() - due_ns
             if late_ns > period_ns:
                 skipped = int(late_ns / period_ns)
                 self.left_out += skipped
                 k += skipped
                 continue
-            if stop.wait(max(0.0, -late_ns * 1e-9)):
+            if (yield from self._pause(max(0.0, -late_ns * 1e-9))):
                 return False
             elapsed = k / self._rate
             self._show(Shown(self._schedule.at(elapsed), due_ns, elapsed))

@@ -1,4 +1,4 @@
-"""Settings of session_node."""
+"""Settings of activities."""
 
 from __future__ import annotations
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 from typing import Any
 
-from sensor_msgs.msg import JointState
-
+from emghand.activities.activity import CANCELLED, COMPLETE, FAILED, Activity, Steps
+from emghand.activities.prompted import NO_DECODER
+from emghand.activities.session_bag import SessionBag, open_session
 from emghand.errors import UserError
-from emghand_ros import qos
-from emghand_ros.clock import steady_ns
-from emghand_ros.conversions import time_to_ns
-from session_node.activity import CANCELLED, COMPLETE, FAILED, Activity
-from session_node.prompted import NO_DECODER
-from session_node.session_files import SessionBag, open_session
+from emghand.storage.bags.convert import stamp_ns as stamp_of
 
 SOURCES = {"glove": "glove/dof", "own": "decoder/x_hat", "none": "decoder/out_x_hat"}
 """What has to be there before free control begins, by the ground truth that is asked for."""
@@ -29,7 +24,7 @@ class ControlRun(Activity):
     ended control is ended by cancelling it, and that is a success.
     """
 
-    def prepare(self) -> None:
+    def prepare(self) -> Steps[None]:
         """Check the goal, open the session, wait for what is to be followed."""
         goal = self.goal
         if not math.isfinite(goal.duration) or goal.duration < 0.0:
@@ -44,21 +39,21 @@ class ControlRun(Activity):
         self.bag = SessionBag(self.session, goal.label or self.name, recorder)
         self._labels = 0
         self._running = False
-        self._heard = threading.Event()
-        self.room.listen(JointState, SOURCES[self._truth], self._on_source, qos.TICK)
+        self._heard = False
+        self.room.listen(SOURCES[self._truth], self._on_source)
         missing = NO_GLOVE if self._truth == "glove" else NO_DECODER
         what = "the glove" if self._truth == "glove" else "the decoder"
         wait = self.room.settings.decoder_wait
-        self.room.wait_for(self._heard.is_set, self.stop, wait, what, missing)
+        yield from self.wait_for(lambda: self._heard, wait, what, missing)
 
-    def run(self) -> None:
+    def run(self) -> Steps[None]:
         """Record and pass the ground truth on until the end."""
         self.bag.start()
         problem = lost = ""
         elapsed = 0.0
         try:
-            if not (self.goal.record and self.stop.wait(self.room.settings.lead)):
-                elapsed, lost = self._follow()
+            if not (self.goal.record and (yield from self.pause(self.room.settings.lead))):
+                elapsed, lost = yield from self._follow()
         finally:
             self._running = False
             self.room.state()
@@ -96,27 +91,28 @@ class ControlRun(Activity):
     def _is_open_ended(self) -> bool:
         return bool(self.goal.duration == 0.0)
 
-    def _follow(self) -> tuple[float, str]:
+    def _follow(self) -> Steps[tuple[float, str]]:
         """Time that it took [s], and why it had to end before its time."""
         # Idle: nothing is asked of the subject, so that the recording is one without prompts.
         self.room.state(session=self.session.path.name, activity=self.name)
         self._running = True
-        start = steady_ns()
+        clock = self.room.steady_ns
+        start = clock()
         while True:
-            elapsed = (steady_ns() - start) * 1e-9
+            elapsed = (clock() - start) * 1e-9
             left = math.nan if self._is_open_ended else max(0.0, self.goal.duration - elapsed)
             self.room.feedback(elapsed=elapsed, remaining=left)
             if left == 0.0:
                 return elapsed, ""
             if lost := self.bag.problem():
                 return elapsed, lost
-            if self.stop.wait(FEEDBACK_S if math.isnan(left) else min(FEEDBACK_S, left)):
-                return (steady_ns() - start) * 1e-9, ""
+            wait = FEEDBACK_S if math.isnan(left) else min(FEEDBACK_S, left)
+            if (yield from self.pause(wait)):
+                return (clock() - start) * 1e-9, ""
 
-    def _on_source(self, message: JointState) -> None:
-        self._heard.set()
+    def _on_source(self, message: Any) -> None:
+        self._heard = True
         if self._running and self._truth != "none" and all(map(math.isfinite, message.position)):
             # With the stamp of what it is, so that labels and EMG belong together.
-            stamp_ns = time_to_ns(message.header.stamp)
-            self.room.show(message.name, message.position, stamp_ns)
+            self.room.show(message.name, message.position, stamp_of(message))
             self._labels += 1
