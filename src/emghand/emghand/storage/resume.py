@@ -211,7 +211,7 @@ def _run(
         )
     else:
         run = _read_bag(session.path / bag)
-        if not run.activity:
+        if not run.activity or not (run.n_trials or run.done):
             return None  # A recording without trials.
     run.bags = [bag]
     return run
