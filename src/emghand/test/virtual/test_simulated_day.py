@@ -12,6 +12,7 @@ from emghand.evaluate.online_bag import read_trials
 from emghand.protocol import load_protocol
 from emghand.replay.check import check_bag
 from emghand.storage.bags import BagReader
+from emghand.storage.resume import runs_of
 from emghand.storage.sessions import Session
 from emghand.virtual.day import run_simulated
 
@@ -130,6 +131,9 @@ def test_a_day_completes_unattended_and_writes_a_whole_session(day):
     assert result.status == "complete", result.message
     session = Session.open(path)
     assert session.check() == []
+    runs = runs_of(path)
+    assert [r.activity for r in runs] == ["collect", "task", "test"]
+    assert all(r.complete for r in runs)
     bags = {p.name for p in session.bags()}
     assert bags == {"collect", "control", "fitts", "test"}
     names = {p.name for p in (path / "results").iterdir()}
