@@ -48,6 +48,7 @@ ROS = {
 # The core runs without these: they are imported inside functions.
 OPTIONAL = {
     "emghand": {
+        "action_msgs",
         "distributed",
         "emghand_interfaces",
         "hand_bridge",
