@@ -61,6 +61,10 @@ def main() -> None:
     """Serve the connection whose file descriptor, and the process whose id, are given."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     os.nice(NICENESS)
+    if hasattr(os, "SCHED_IDLE"):
+        # Not even its turn delays another process: who becomes ready takes its processor at once.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     # Plain OSError: the other side went in the middle of a message.
     with contextlib.suppress(EOFError, OSError):
