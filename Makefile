@@ -19,8 +19,16 @@ setup:
 demo: setup
 	@$(ENTER) emghand demo $(if $(DATA),--data $(DATA))
 
+# The core is tested on all processors; nodes and latencies then have the machine to themselves.
+CORE := src/emghand/test
+NODES := test $(filter-out $(CORE),$(wildcard src/*/test))
 test: setup
+ifdef ARGS
 	@$(ENTER) python -m pytest $(ARGS)
+else
+	@$(ENTER) { python -m pytest -n logical --dist loadfile $(CORE); core=$$?; \
+	  python -m pytest $(NODES) && exit $$core; }
+endif
 
 lint: setup
 	@$(ENTER) ruff check . && ruff format --check . && mypy
