@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from emghand.dofs import Dof, dof_names, parse_dofs
-from emghand.errors import UserError, one_line
+from emghand.errors import UserError
 from emghand.storage.recording import PeriodKind
+from emghand.yaml_files import read_yaml
 
 ORDERS = ("listed", "random", "blocked")
 """Repetition by repetition as in the file; shuffled within each repetition; all repetitions of a
@@ -177,10 +177,7 @@ def load_movement_set(path: str | Path) -> MovementSet:
     UserError
         When the file cannot be read or holds something unknown or out of range.
     """
-    try:
-        document = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"movement set {path}: cannot be read: {one_line(error)}") from error
+    document = read_yaml(path, "movement set")
     if not isinstance(document, Mapping):
         raise UserError(
             f"movement set {path}: expected a mapping with the key 'movements'; lines of "
