@@ -21,6 +21,9 @@ KINDS = {
 """Class of each kind of sweep; it has ``from_document(document, folder)`` beside what `Sweep`
 says."""
 
+MOST_SUBJECTS = 10_000
+"""Simulated people of one sweep."""
+
 
 class Sweep(Protocol):
     """A list of tasks, and a table made of their results."""

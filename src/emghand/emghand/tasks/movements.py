@@ -20,6 +20,9 @@ ORDERS = ("listed", "random", "blocked")
 """Repetition by repetition as in the file; shuffled within each repetition; all repetitions of a
 movement in a row."""
 
+MOST_TRIALS = 100_000
+"""Of one run: weeks."""
+
 RADIUS = 0.15
 """Radius of a target where none is given [normalised position]."""
 
@@ -291,7 +294,7 @@ class Schedule:
     Raises
     ------
     UserError
-        When there is no trial `first`.
+        When there is no trial `first`, or there are more than `MOST_TRIALS`.
     """
 
     def __init__(
@@ -306,6 +309,11 @@ class Schedule:
         self.movement_set = movement_set
         self.dofs = dof_names(movement_set.dofs)
         repetitions = repetitions or movement_set.repetitions
+        if repetitions * len(movement_set.movements) > MOST_TRIALS:
+            raise UserError(
+                f"movement set {movement_set.name}: {repetitions} repetitions are more than "
+                f"{MOST_TRIALS} trials"
+            )
         blocked = movement_set.order == "blocked"
         shuffle = shuffle or movement_set.order == "random"
         if blocked:
