@@ -1,7 +1,8 @@
-"""What goes on around the decoder: emergency stop, hand, prompts."""
+"""What goes on around the decoder: emergency stop, hand, prompts, perturbations."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 
@@ -10,7 +11,7 @@ from emghand_interfaces.msg import HandStatus, SessionState
 from numpy.typing import NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 
 from emghand_ros import qos
 from emghand_ros.conversions import MessageError, dofs_from_ros
@@ -26,7 +27,8 @@ RESET_S = 1.0
 
 
 class Surroundings:
-    """Listens to ``/estop``, ``/hand/status``, ``/session/state`` and ``/task/x_d``.
+    """Listens to ``/estop``, ``/hand/status``, ``/session/state``, ``/perturbation/state`` and
+    ``/task/x_d``.
 
     With several bridges, the one that spoke last counts.
 
@@ -42,6 +44,8 @@ class Surroundings:
         """A movement is being shown to the user."""
         self.stopped = False
         """An emergency stop is in force."""
+        self.perturbed = ""
+        """Labels of the perturbations that are in force."""
         self._stopped_at = 0.0
         self._status: HandStatus | None = None
         self._shown: JointState | None = None
@@ -54,6 +58,7 @@ class Surroundings:
             node.create_subscription(Bool, "/estop", self._on_estop, profile)
         node.create_subscription(HandStatus, "hand/status", self._on_status, qos.LATCHED)
         node.create_subscription(SessionState, "session/state", self._on_session, qos.STATE)
+        node.create_subscription(String, "perturbation/state", self._on_perturber, qos.LATCHED)
         node.create_subscription(JointState, "task/x_d", self._on_x_d, qos.TICK)
 
     def x_d(self, dofs: Sequence[str]) -> NDArray[np.float64] | None:
@@ -81,6 +86,9 @@ class Surroundings:
             return "emergency stop"
         if self.prompt and not prompts:
             return "a movement is being shown"
+        if self.perturbed:
+            # Not how this person uses their hand; and what was learned would undo the trial.
+            return f"perturbed on purpose: {self.perturbed}"
         if status is None or not alive:
             return "no bridge says that its hand is armed" if need_hand else ""
         if status.state == HandStatus.DISARMED:
@@ -107,6 +115,13 @@ class Surroundings:
 
     def _on_x_d(self, message: JointState) -> None:
         self._shown, self._shown_at = message, time.monotonic()
+
+    def _on_perturber(self, message: String) -> None:
+        try:
+            self.perturbed = ", ".join(json.loads(message.data)["active"])
+        except (ValueError, KeyError, TypeError):
+            self.perturbed = ""
+        self._on_change()
 
     def _on_session(self, message: SessionState) -> None:
         self.prompt = message.period == SessionState.PROMPT

@@ -1,5 +1,6 @@
 """decoder_node adapts at rest only, pauses, says everything, and can be put back."""
 
+import json
 import threading
 import time
 
@@ -11,7 +12,7 @@ from emghand_interfaces.srv import ReplayMemoryFile
 from live_bench import detail
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 from still_rule import QUIET, make_still, muscles
 
@@ -44,6 +45,7 @@ class Adapting:
         self.estop = node.create_publisher(Bool, "/estop", qos.LATCHED)
         self.status = node.create_publisher(HandStatus, "/hand/status", qos.LATCHED)
         self.session = node.create_publisher(SessionState, "/session/state", qos.STATE)
+        self.perturber = node.create_publisher(String, "/perturbation/state", qos.LATCHED)
         self.model = make_still()
         self.sample = 0
 
@@ -63,6 +65,7 @@ class Adapting:
                 and self.estop.get_subscription_count() == 3
                 and self.status.get_subscription_count() == 1
                 and self.session.get_subscription_count() == 1
+                and self.perturber.get_subscription_count() == 1
             ),
             "discovery",
         )
@@ -249,6 +252,30 @@ def test_it_pauses_during_an_emergency_stop_until_the_bridge_was_reset(adapting)
         return "swapped" in adapting.kinds()
 
     wait_until(reset, "the swap after the reset")
+
+
+def test_it_learns_nothing_while_a_perturbation_is_in_force(adapting):
+    def tell(*labels):
+        state = {"known": ["dead"], "active": labels, "of": "", "problem": ""}
+        adapting.perturber.publish(String(data=json.dumps(state)))
+
+    adapting.start()
+    adapting.play(1.5, 1.0)
+    adapting.wait_for("accepted")
+    tell("dead", "curl")
+    cause = "perturbed on purpose: dead, curl"
+    wait_until(lambda: cause in [e.cause for e in adapting.heard], "the pause")
+    known = adapting.kinds().count("proposed")
+    adapting.play(3.0, QUIET)
+    assert adapting.kinds().count("proposed") == known
+    assert "swapped" not in adapting.kinds()
+    tell()
+
+    def ended():
+        adapting.play(0.8, QUIET)
+        return "swapped" in adapting.kinds()
+
+    wait_until(ended, "the swap after the perturbation")
 
 
 def test_it_pauses_without_an_armed_hand_and_while_movements_are_shown(adapting):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
+from emghand.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,7 @@ def load_calibration(path: str | Path) -> Calibration:
     UserError
         When the file cannot be read or holds something unknown or out of range.
     """
-    try:
-        document = yaml.safe_load(Path(path).expanduser().read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"calibration {path}: cannot be read: {error}") from error
+    document = read_yaml(Path(path).expanduser(), "calibration")
     sensors = document.get("sensors") if isinstance(document, Mapping) else None
     if not isinstance(sensors, Mapping):
         raise UserError(f"calibration {path}: expected a mapping with the key 'sensors'")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from emghand.errors import UserError
+from emghand.yaml_files import read_yaml
 
 
 def load_yaml(path: Path, what: str) -> Mapping[str, Any]:
@@ -22,10 +22,7 @@ def load_yaml(path: Path, what: str) -> Mapping[str, Any]:
     UserError
         When it cannot be read or is something else.
     """
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{what} {path}: cannot be read: {error}") from error
+    document = read_yaml(path, what)
     if not isinstance(document, Mapping):
         raise UserError(f"{what} {path}: expected a mapping, see docs/hands.md")
     return document

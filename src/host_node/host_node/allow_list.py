@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emghand.errors import UserError, one_line
+from emghand.yaml_files import read_yaml
 
 TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -141,10 +140,7 @@ def load_allow_list(path: str | Path) -> dict[str, Kind]:
     UserError
         Names the file and what is wrong with it.
     """
-    try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"allow-list {path}: cannot be read: {one_line(error)}") from error
+    document = read_yaml(path, "allow-list")
     where = f"allow-list {path}"
     _check_keys(where, document, {"kinds"}, {"kinds"})
     kinds = document["kinds"] or {}

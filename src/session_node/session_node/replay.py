@@ -17,6 +17,8 @@ from std_msgs.msg import Bool
 from emghand.activities.activity import CANCELLED, COMPLETE, Activity, Steps
 from emghand.errors import UserError
 from emghand.replay.course import (
+    LONGEST_RAMP_S,
+    RATES,
     Course,
     approach,
     course,
@@ -33,8 +35,6 @@ from session_node.room import LiveRoom
 COMMAND = "decoder/out_x_hat"
 ESTOP = "/estop"
 WHAT = ("estimates", "decode")
-RATES = (0.1, 10.0)
-LONGEST_RAMP_S = 60.0
 LISTEN_S = 0.5
 """A decoder or a hand that is there has been heard within this time."""
 RETURN_S = 1.0

@@ -12,9 +12,10 @@ import yaml
 
 from emghand.actions.terms import trials_of
 from emghand.dofs import DEFAULT_DOFS, Dof, dof_names
-from emghand.errors import UserError, one_line
+from emghand.errors import UserError
 from emghand.storage.files import sha256, write_file
 from emghand.training import Dataset
+from emghand.yaml_files import read_yaml
 
 FORMAT = "emghand action map"
 VERSION = 1
@@ -161,10 +162,7 @@ def load_action_map(path: str | Path) -> ActionMap:
         When the file cannot be read or is no map.
     """
     where = f"action map {path}"
-    try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{where}: cannot be read: {one_line(error)}") from error
+    document = read_yaml(path, "action map")
     if not isinstance(document, Mapping) or document.get("format") != FORMAT:
         raise UserError(f"{where}: is no action map; make one with emghand actions select")
     if document.get("version") != VERSION:

@@ -32,6 +32,7 @@ READY_S = 2.0
 """To get ready for the contraction."""
 FEEDBACK_S = 0.2
 NO_FEATURES = "there are no features: check the EMG device and feature_node (emghand up live)"
+CHANGED = "the settings of the features were changed in the middle: calibrate again"
 
 
 class CalibrationRun(Activity):
@@ -68,6 +69,7 @@ class CalibrationRun(Activity):
         self._ticks: list[tuple[int, np.ndarray]] = []
         self._periods: list[Period] = []
         self._heard = False
+        self._changed = False
         self.room.listen("emg/info", self._on_emg)
         self.room.listen("features/info", self._on_info)
         self.room.listen("features", self._on_features)
@@ -135,6 +137,8 @@ class CalibrationRun(Activity):
                 self.room.feedback(period=name, remaining=left - elapsed)
                 if (yield from self.pause(min(FEEDBACK_S, seconds - elapsed))):
                     return False
+                if self._changed:
+                    raise UserError(CHANGED)
             left -= seconds
         self._periods.append(Period(self.room.now_ns(), PeriodKind.IDLE))
         return True
@@ -146,6 +150,8 @@ class CalibrationRun(Activity):
         except (SettingsError, ValueError, TypeError, AttributeError) as error:
             raise UserError(f"the settings on /features/info are of no use: {error}") from error
         ticks = list(self._ticks)
+        if self._changed:
+            raise UserError(CHANGED)
         if not ticks:
             raise UserError("no tick has a good signal: check the electrodes")
         return measure(
@@ -173,11 +179,16 @@ class CalibrationRun(Activity):
         self._emg = message
 
     def _on_info(self, message: Any) -> None:
-        if self._info is not None and message.settings_hash != self._info.settings_hash:
-            self._ticks.clear()
+        if self._periods and message.settings_hash != self._info.settings_hash:
+            self._changed = True
         self._info = message
 
     def _on_features(self, message: Any) -> None:
         self._heard = True
-        if not message.quality and self._periods:
+        if message.quality or not self._periods:
+            return
+        # The first tick of other settings may come before the message that tells of them.
+        if len(message.data) != len(self._info.names):
+            self._changed = True
+        else:
             self._ticks.append((stamp_of(message), np.array(message.data, np.float64)))

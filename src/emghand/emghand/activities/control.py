@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from emghand.activities.activity import CANCELLED, COMPLETE, FAILED, Activity, Steps
+from emghand.activities.activity import CANCELLED, COMPLETE, Activity, Steps
 from emghand.activities.prompted import NO_DECODER
 from emghand.activities.session_bag import SessionBag, open_session
 from emghand.errors import UserError
@@ -49,7 +49,7 @@ class ControlRun(Activity):
     def run(self) -> Steps[None]:
         """Record and pass the ground truth on until the end."""
         self.bag.start()
-        problem = lost = ""
+        lost = ""
         elapsed = 0.0
         try:
             if not (self.goal.record and (yield from self.pause(self.room.settings.lead))):
@@ -57,25 +57,12 @@ class ControlRun(Activity):
         finally:
             self._running = False
             self.room.state()
-            problem = self.bag.finish(self.abandoned)
+            self.bag.finish(self.abandoned)
         in_full = self._is_open_ended or elapsed >= self.goal.duration
         status = COMPLETE if in_full and not lost else CANCELLED
-        if self.bag.is_lost and not self.abandoned:
-            status = FAILED
-        done = f"{elapsed:.1f} s of free control"
-        self.message = "; ".join(filter(None, (done, lost, problem)))
-        self.bag.write_table(
-            self.bag.path.name,
-            {
-                "activity": self.name,
-                "status": status,
-                "message": self.message,
-                "ground_truth": self._truth,
-                "duration": elapsed,
-                "labels": self._labels,
-            },
-        )
-        self.status = status
+        said = (f"{elapsed:.1f} s of free control", lost)
+        table = {"ground_truth": self._truth, "duration": elapsed, "labels": self._labels}
+        self.bag.conclude(self, status, said, self.bag.path.name, table)
 
     def result(self) -> dict[str, Any]:
         """Session, bag and report, as far as they came to be."""

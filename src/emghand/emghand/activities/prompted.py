@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from emghand.activities.activity import CANCELLED, COMPLETE, FAILED, Activity, Steps
+from emghand.activities.activity import CANCELLED, COMPLETE, Activity, Steps
 from emghand.activities.prompter import Prompter, Shown
 from emghand.activities.scoring import TrialErrors
 from emghand.activities.session_bag import SessionBag, open_session
@@ -79,20 +79,16 @@ class PromptedRun(Activity):
             },
         )
         self.bag.start()
-        problem = ""
         try:
             completed = yield from self._prompt()
         finally:
-            problem = self.bag.finish(self.abandoned)
+            self.bag.finish(self.abandoned)
         n, total = len(self.trials), len(self.schedule.trials)
         ended = "stopped" if self._lost_recorder else "cancelled"
         done = f"{n} trials" if completed else f"{ended} after {n} of {total} trials"
-        self.message = "; ".join(filter(None, (done, self.message, problem)))
         status = COMPLETE if completed else CANCELLED
-        if self.bag.is_lost and not self.abandoned:
-            status = FAILED
-        self.bag.write_table(f"{self.bag.path.name}_trials", self._table(status))
-        self.status = status
+        name = f"{self.bag.path.name}_trials"
+        self.bag.conclude(self, status, (done, self.message), name, self._table())
 
     def result(self) -> dict[str, Any]:
         """Session, bag, trials and report, as far as they came to be."""
@@ -198,11 +194,8 @@ class PromptedRun(Activity):
             rmse=finished.rmse,
         )
 
-    def _table(self, status: str) -> dict[str, Any]:
+    def _table(self) -> dict[str, Any]:
         return {
-            "activity": self.name,
-            "status": status,
-            "message": self.message,
             "shuffle": bool(self.goal.shuffle),
             "order": self.schedule.order,
             "seed": int(self.goal.seed),

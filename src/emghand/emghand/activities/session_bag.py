@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emghand.activities.activity import FAILED, Activity
 from emghand.activities.room import Recorder
 from emghand.errors import UserError
 from emghand.storage.files import write_file
@@ -65,6 +67,7 @@ class SessionBag:
         self.report = ""
         self._session = session
         self._recorder = recorder
+        self._problem = ""
 
     def start(self) -> None:
         """Start to record.
@@ -115,38 +118,52 @@ class SessionBag:
         """Why nothing is recorded any more; empty: it is, or was not to be."""
         return self._recorder.problem() if self.uri and self._recorder is not None else ""
 
-    def finish(self, abandoned: bool) -> str:
-        """End the recording; what went wrong, in one sentence, or nothing."""
+    def finish(self, abandoned: bool) -> None:
+        """End the recording; what goes wrong is told by `conclude`."""
         if not self.uri or self._recorder is None:
-            return ""
+            return
         if abandoned:
             # This node is about to end: nobody would hear the answer.
             self._recorder.abandon()
-            return ""
+            return
         try:
             self.report = self._recorder.stop()
         except UserError as error:
-            return self._recorder.problem() or str(error)
-        return ""
+            self._problem = self._recorder.problem() or str(error)
 
-    @property
-    def is_lost(self) -> bool:
-        """Whether a recording was begun and not finished."""
-        return bool(self.uri) and not self.report
+    def conclude(
+        self,
+        activity: Activity,
+        status: str,
+        said: Sequence[str],
+        name: str,
+        table: Mapping[str, Any],
+    ) -> None:
+        """Give an activity its message and status after `finish`, and write what happened.
 
-    def write_table(self, name: str, document: dict[str, Any]) -> None:
-        """Write what happened as ``results/NAME.json`` and enter it and the bag into the manifest.
+        The table is ``results/NAME.json``; it and the bag are entered into the manifest.
 
         Parameters
         ----------
+        activity : Activity
+        status : str
+            ``failed`` instead when the recording was begun and not finished.
+        said : sequence of str
+            Parts of the message; empty ones are left out.
         name : str
             Of the table, without extension; a number is added where it is taken.
-        document : dict
-            Plain, finite values; ``bag`` and ``recording`` are added.
+        table : mapping
+            Plain, finite values; how it ended and what was recorded is added.
         """
-        inside = self.path.relative_to(self._session.path).as_posix() if self.uri else ""
-        document = document | {
-            "bag": inside,
+        if self.uri and not self.report and not activity.abandoned:
+            status = FAILED
+        activity.message = "; ".join(filter(None, (*said, self._problem)))
+        document = {
+            "activity": activity.name,
+            "status": status,
+            "message": activity.message,
+            **table,
+            "bag": self.path.relative_to(self._session.path).as_posix() if self.uri else "",
             "recording": json.loads(self.report) if self.report else None,
         }
         path = self._session.new_file_path("results", name, ".json")
@@ -154,6 +171,7 @@ class SessionBag:
         self._session.add_file(path)
         if self.report:
             self._session.add_file(self.path)
+        activity.status = status
 
 
 def _is_in_use(path: Path) -> bool:

@@ -107,25 +107,22 @@ class TaskRun(Activity):
             },
         )
         self.bag.start()
-        problem = lost = ""
+        lost = ""
         try:
             if not (self.goal.record and (yield from self.pause(self.room.settings.lead))):
                 lost = yield from self._run_trials()
         finally:
             self.room.state()
-            problem = self.bag.finish(self.abandoned)
+            self.bag.finish(self.abandoned)
         n, total = len(self.trials), len(self.specs) - self.goal.first
         completed = not lost and not self.stopping
         done = f"{n} trials" if completed else f"ended after {n} of {total} trials"
         done += f", {self._completed} completed"
         if missed := sum(t.start_ns == t.end_ns for t in self.trials):
             done += f", in {missed} the start was not taken up"
-        self.message = "; ".join(filter(None, (done, lost, problem)))
         status = COMPLETE if completed else FAILED if lost else CANCELLED
-        if self.bag.is_lost and not self.abandoned:
-            status = FAILED
-        self.bag.write_table(f"{self.bag.path.name}_trials", self._table(status))
-        self.status = status
+        name = f"{self.bag.path.name}_trials"
+        self.bag.conclude(self, status, (done, lost), name, self._table())
 
     def result(self) -> dict[str, Any]:
         """Session, bag, trials, measures and report, as far as they came to be."""
@@ -323,12 +320,9 @@ class TaskRun(Activity):
             n_trials=len(self.specs),
         )
 
-    def _table(self, status: str) -> dict[str, Any]:
+    def _table(self) -> dict[str, Any]:
         goal = self.goal
         return {
-            "activity": self.name,
-            "status": status,
-            "message": self.message,
             "task": dataclasses.asdict(self.task) | {"kind": self.task.kind},
             "validation": bool(goal.validation),
             "seed": int(goal.seed),

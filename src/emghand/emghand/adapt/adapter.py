@@ -14,11 +14,10 @@ from threadpoolctl import threadpool_limits
 
 from emghand.adapt.alignment import FLOOR, Alignment, align
 from emghand.adapt.amplitudes import check_features, from_amplitudes, to_amplitudes
-from emghand.adapt.companion import companion_path, load_companion
 from emghand.adapt.holds import Holds, find_holds
 from emghand.adapt.plausibility import plausibility
 from emghand.adapt.proposal import CandidateScore, Changes, Proposal
-from emghand.adapt.reference import Reference, learn_reference
+from emghand.adapt.reference import Reference, learn_reference, load_calibrated
 from emghand.adapt.registry import RuleOptions
 from emghand.adapt.template import (
     GAIN_BOUNDS,
@@ -32,7 +31,7 @@ from emghand.adapt.window import Window
 from emghand.decoders.base import LARGEST
 from emghand.errors import UserError, one_line
 from emghand.settings import check, setting
-from emghand.storage.models import Model, load_model
+from emghand.storage.models import Model
 from emghand.training import Dataset, TrainSettings, fit, shifted
 
 Floats = NDArray[np.float64]
@@ -272,15 +271,9 @@ def for_model(uri: str, options: RuleOptions) -> TemplateAdapter:
     Raises
     ------
     UserError
-        When one of the files cannot be read, or something is missing in the companion.
+        As `emghand.adapt.reference.load_calibrated`.
     """
-    model = load_model(uri)
-    path = companion_path(uri)
-    companion = load_companion(path, model)
-    calibration = companion.calibration
-    if calibration is None or companion.reference is None:
-        raise UserError(f"companion {path}: has {companion.missing[0]}")
-    reference = Reference.from_arrays(companion.reference, model.n_features, len(model.dofs))
+    model, calibration, reference = load_calibrated(uri)
     settings = AdapterSettings(margin=options.margin)
     return TemplateAdapter(model, calibration.dataset, calibration.settings, reference, settings)
 

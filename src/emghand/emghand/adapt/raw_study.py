@@ -16,7 +16,7 @@ from emghand.evaluate.metrics import score
 from emghand.signal.feature_pipeline import FeaturePipeline
 from emghand.signal.settings import FeatureSettings
 from emghand.simulate import SyntheticEmg, SyntheticSettings, simulate_recording
-from emghand.simulate.drift import KINDS, STRENGTHS
+from emghand.simulate.drift import drift_sizes
 from emghand.simulate.use import free_use
 from emghand.tasks.movements import Movement, MovementSet, Schedule
 from emghand.training import TrainSettings, dataset_from_recording, fit, train
@@ -27,6 +27,8 @@ CHANNELS = 32
 RINGS = 2
 USE_RATE = 100.0
 """Rate of the intention [Hz]; between its points it is held."""
+LARGEST_V = 200e-6
+"""Amplitude that the noise of a drift is relative to [V]."""
 SETTLE_S = 1.0
 """What is left out after the start of a stretch: filters and muscles settle."""
 
@@ -39,26 +41,10 @@ def drift_settings(kind: str, strength: int) -> dict[str, float]:
     UserError
         For an unknown kind or strength.
     """
-    if kind not in KINDS or strength not in STRENGTHS:
-        raise UserError(
-            f"drift {kind!r} {strength!r}: kinds are {', '.join(KINDS)}, strengths 1 to 3"
-        )
-    s = strength - 1
-    loud = 200e-6
-    changes: dict[str, dict[str, float]] = {
-        "gain": {"drift_level": (1.15, 1.3, 1.5)[s]},
-        "electrode gain": {"drift_gain": (0.1, 0.2, 0.35)[s]},
-        "shift": {"drift_shift_deg": (6.0, 11.0, 22.0)[s]},
-        "dead": {"drift_dead": 5},
-        "noise": {"drift_noise": (0.12, 0.25, 0.45)[s] * loud},
-        "new day": {
-            "drift_level": (1.1, 1.2, 1.3)[s],
-            "drift_gain": (0.07, 0.14, 0.25)[s],
-            "drift_shift_deg": (4.0, 8.0, 15.0)[s],
-            "drift_noise": (0.08, 0.16, 0.3)[s] * loud,
-        },
-    }
-    return changes[kind]
+    changes = {f"drift_{name}": size for name, size in drift_sizes(kind, strength).items()}
+    if "drift_noise" in changes:
+        changes["drift_noise"] *= LARGEST_V
+    return changes | {"drift_dead": 5} if kind == "dead" else changes
 
 
 class RawPerson:

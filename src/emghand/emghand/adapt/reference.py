@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emghand.adapt.companion import Calibration, companion_path, load_companion
 from emghand.adapt.holds import find_holds
 from emghand.adapt.window import Window
 from emghand.errors import UserError
+from emghand.storage.models import Model, load_model
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -199,3 +201,20 @@ def _patterns(x: Floats, active: NDArray[np.bool_]) -> Floats:
     often = sorted(p for p, n in counted.items() if n >= enough)[: 2 * x.shape[1]]
     rows = [np.frombuffer(p, dtype=np.uint8).astype(np.float64) for p in often]
     return np.array(rows).reshape(-1, 2 * x.shape[1])
+
+
+def load_calibrated(uri: str) -> tuple[Model, Calibration, Reference]:
+    """What adaptation starts from: a model file, and what its companion holds.
+
+    Raises
+    ------
+    UserError
+        When one of the files cannot be read, or something is missing in the companion.
+    """
+    model = load_model(uri)
+    path = companion_path(uri)
+    companion = load_companion(path, model)
+    if companion.calibration is None or companion.reference is None:
+        raise UserError(f"companion {path}: has {companion.missing[0]}")
+    reference = Reference.from_arrays(companion.reference, model.n_features, len(model.dofs))
+    return model, companion.calibration, reference

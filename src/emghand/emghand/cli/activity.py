@@ -31,14 +31,12 @@ def run_activity(args: argparse.Namespace, activity: str) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from emghand.cli.ranges import COUNTS, SEEDS, check_ranges
     from emghand.client import GraphClient
     from emghand.client import Progress as Step
-    from emghand.errors import UserError
     from emghand.storage.recording import PeriodKind
 
-    for name, limit in (("repetitions", 2**16), ("seed", 2**64), ("first", 2**32)):
-        if not 0 <= getattr(args, name) < limit:
-            raise UserError(f"--{name}: must be from 0 to {limit - 1}, got {getattr(args, name)}")
+    check_ranges(args, repetitions=2**16 - 1, seed=SEEDS, first=COUNTS)
     goal: dict[str, Any] = {
         "session": str(Path(args.session).expanduser().absolute()),
         "subject": args.subject,

@@ -153,16 +153,12 @@ def _way(item: str) -> str:
 
 
 def _settings(item: str, args: argparse.Namespace) -> TrainSettings:
-    import yaml
-
     from emghand.cli.examples import train_settings
+    from emghand.yaml_files import read_yaml
 
     if not item.endswith(SETTINGS_SUFFIXES):
         return train_settings({"decoder": item}, args)
-    try:
-        values = yaml.safe_load(Path(item).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{item}: cannot be read: {error}") from error
+    values = read_yaml(item, "training settings")
     if not isinstance(values, dict):
         raise UserError(f"{item}: must hold training settings, as decoder: ridge")
     try:

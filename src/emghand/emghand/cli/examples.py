@@ -171,7 +171,7 @@ def assignments(option: str, texts: Sequence[str], several: bool = False) -> dic
     UserError
         Names the option that is not written so.
     """
-    import yaml
+    from emghand.yaml_files import parse_yaml
 
     values = {}
     for text in texts:
@@ -179,9 +179,9 @@ def assignments(option: str, texts: Sequence[str], several: bool = False) -> dic
         if not separator:
             raise UserError(f"{option} {text}: write NAME=VALUE{',VALUE' * several}")
         try:
-            values[name] = yaml.safe_load(f"[{value}]" if several else value)
-        except yaml.YAMLError as error:
-            raise UserError(f"{option} {text}: the value is not YAML") from error
+            values[name] = parse_yaml(f"[{value}]" if several else value)
+        except UserError as error:
+            raise UserError(f"{option} {text}: the value is not YAML: {error}") from error
     return values
 
 
@@ -266,15 +266,13 @@ def training_examples(
 
 def _node_parameters(path: Path) -> dict[str, Any]:
     """Parameters of feature_node in a ROS parameter file that are feature settings."""
-    import yaml
-
     from emghand.signal.settings import FeatureSettings
+    from emghand.yaml_files import read_yaml
 
     names = {f.name for f in dataclasses.fields(FeatureSettings)}
+    document = read_yaml(path, "parameters")
     try:
-        values = yaml.safe_load(path.read_text())["feature_node"]["ros__parameters"]
+        values = document["feature_node"]["ros__parameters"]
         return {k: v for k, v in values.items() if k in names}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: has no feature_node / ros__parameters") from error

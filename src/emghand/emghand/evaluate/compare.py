@@ -23,17 +23,13 @@ from emghand.evaluate.statistics import (
     rank_sum,
     signed_rank,
 )
-from emghand.evaluate.ticks import SIGNALS, Ticks
-from emghand.storage.recording import Source
+from emghand.evaluate.ticks import SIGNALS
+from emghand.evaluate.units import paired, unit_means, unit_scores
 
 UNITS = ("trial", "repetition", "recording", "session", "day", "subject")
 """What is drawn again in the bootstrap and paired in the tests."""
 
-PIECE_S = 10.0
-"""A recording without trials is cut into pieces of this length, of which each is a unit."""
-
 Floats = NDArray[np.float64]
-Units = dict[tuple[str, int], Floats]
 
 
 @dataclass(frozen=True)
@@ -167,13 +163,13 @@ def compare(
     differ = _difference(results)
     if differ and not different_data:
         raise UserError(f"{differ}; to compare all the same, say --different-data")
-    found = [_units(r, metric, signal, unit) for r in results]
+    found = [unit_scores(r, metric, signal, unit) for r in results]
     notes = _notes(results, names, unit)
     if differ:
         notes.append(f"{differ}: units are not paired")
-        values = [_means(list(units.values())) for units in found]
+        values = [unit_means(list(units.values())) for units in found]
     else:
-        values, left_out = _paired(found)
+        values, left_out = paired(found)
         if left_out:
             notes.append(f"{left_out} units are left out: not scored in every result")
     if min(len(v) for v in values) < LEAST_UNITS:
@@ -283,73 +279,6 @@ def _disagreements(items: Sequence[Item], pairs: Sequence[Pair], higher: bool) -
                 f"{pair.better}"
             )
     return notes
-
-
-def _units(result: Result, metric: str, signal: str, unit: str) -> Units:
-    """Score per DOF of each unit."""
-    ticks = result.ticks
-    if ticks is None:
-        raise UserError(f"{result.name}: its ticks (.npz) are not there, it cannot be compared")
-    if unit in ("trial", "repetition"):
-        owners = [s.digest for s in result.sources]
-        numbers = _numbers(ticks, ticks.trial if unit == "trial" else ticks.repetition)
-    else:
-        owners = [_owner(s, unit) for s in result.sources]
-        numbers = np.zeros(len(ticks), dtype=np.int64)
-    labels = np.unique(owners)
-    owner = np.searchsorted(labels, owners)[ticks.recording]
-    keys = np.stack([owner, numbers], axis=1)
-    found: Units = {}
-    for key in np.unique(keys[keys[:, 1] >= 0], axis=0):
-        keep = (keys == key).all(axis=1)
-        if ticks.labelled(signal)[keep].any():
-            values = measure(ticks.case(signal, keep), (metric,))[metric]
-            found[str(labels[key[0]]), int(key[1])] = values
-    return found
-
-
-def _numbers(ticks: Ticks, prompted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number of the unit of each tick, -1: none, as before the first trial of a recording.
-
-    A recording that was not prompted is cut into pieces of `PIECE_S`.
-    """
-    numbers = prompted.copy()
-    for recording in np.unique(ticks.recording):
-        rows = ticks.recording == recording
-        if (prompted[rows] < 0).all():
-            stamps = ticks.stamps_ns[rows]
-            numbers[rows] = (stamps - stamps.min()) // round(PIECE_S * 1e9)
-    return numbers
-
-
-def _owner(source: Source, unit: str) -> str:
-    if unit == "recording":
-        return source.digest
-    value = str(getattr(source, "date" if unit == "day" else unit))
-    if not value:
-        raise UserError(f"unit {unit}: {source.name} does not say its {unit}")
-    return f"{source.subject} {value}" if unit != "subject" else value
-
-
-def _paired(found: Sequence[Units]) -> tuple[list[Floats], int]:
-    """Mean over the DOFs of the units that all have, and the number of those left out."""
-    common = [key for key in found[0] if all(key in units for units in found)]
-    table = np.array([[units[key] for key in common] for units in found])
-    if not table.size:
-        return [np.zeros(0) for _ in found], len(set().union(*found))
-    defined = np.isfinite(table).all(axis=0)
-    kept = defined.any(axis=1)
-    values = [
-        np.where(defined, of_result, 0.0).sum(axis=1)[kept] / defined.sum(axis=1)[kept]
-        for of_result in table
-    ]
-    return values, len(set().union(*found)) - int(kept.sum())
-
-
-def _means(units: Sequence[Floats]) -> Floats:
-    """Mean over the DOFs of each unit for which one is defined."""
-    known = [values[np.isfinite(values)] for values in units]
-    return np.array([values.mean() for values in known if len(values)])
 
 
 def _pooled(result: Result, metric: str, signal: str) -> float:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emghand.launchfile.context import Argument, Context, LaunchError, find_executable
 from emghand.launchfile.parse import (
     Action,
@@ -25,6 +23,7 @@ from emghand.launchfile.parse import (
 )
 from emghand.launchfile.process import NodeProcess
 from emghand.launchfile.substitution import Template, is_true, perform, to_text
+from emghand.yaml_files import parse_yaml
 
 MAX_DEPTH = 20
 STOP_S = 2.5
@@ -221,8 +220,8 @@ def _typed(name: str, value: Value, kind: str, context: Context) -> Any:
     try:
         if kind in ("int", "float"):
             return int(text) if kind == "int" else float(text)
-        result = yaml.safe_load(text) if text else text
-    except (ValueError, yaml.YAMLError) as error:
+        result = parse_yaml(text) if text else text
+    except ValueError as error:
         raise LaunchError(f"parameter {name}: {text!r}: {error}") from error
     if kind == "bool" and not isinstance(result, bool):
         raise LaunchError(f"parameter {name}: {text!r} is not a bool")

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emghand.launchfile.context import LaunchError
 from emghand.launchfile.substitution import Template, parse_template
+from emghand.yaml_files import read_yaml
 
 Value = Template | bool | int | float | list["Value"]
 """A parameter: text with substitutions, or what YAML made of it."""
@@ -163,15 +162,14 @@ def parse_file(path: Path) -> tuple[Action, ...]:
 
     Raises
     ------
+    UserError
+        When it cannot be read.
     LaunchError
-        When it cannot be read, or uses something that is not in the subset.
+        When it uses something that is not in the subset.
     """
     if path.suffix not in (".yaml", ".yml"):
         raise LaunchError(f"{path}: only YAML launch files run here; use: ros2 launch")
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LaunchError(f"launch file {path}: cannot be read: {error}") from error
+    document = read_yaml(path, "launch file")
     if not isinstance(document, dict) or list(document) != ["launch"]:
         raise LaunchError(f"{path}: expected the one key launch at the top")
     return _actions(document["launch"], str(path))

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emghand.errors import UserError, one_line
 from emghand.protocol.actions import CallService, Publish, Pulse, RunAction
 from emghand.protocol.context import VARIABLE
@@ -23,6 +21,7 @@ from emghand.protocol.gates import AnalogGate, DigitalGate, GateStage
 from emghand.protocol.stage import Stage, digest
 from emghand.protocol.virtual import VirtualAnswer, VirtualTopic
 from emghand.settings import from_mapping
+from emghand.yaml_files import read_yaml
 
 KINDS: dict[str, type[Stage]] = {
     "stage": Stage,
@@ -45,7 +44,9 @@ the protocol's file, and a number that is drawn anew for every trial of every st
 
 KEYS = ("name", "description", "parameters", "stage", "virtual")
 MAX_INCLUDES = 8
-MAX_BYTES = 1 << 20
+MOST_READ = 1 << 20
+"""Characters of all files and parameters that the stages of one protocol are made of; a file counts
+as often as it is included, a parameter as often as it is used."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,10 @@ def load_protocol(
 
 
 def _from_yaml(path: Path, given: Mapping[str, Any]) -> Protocol:
-    document, parameters = _read(path, given)
-    root = _Builder(path.parent, parameters, _stored(document, path, 0)).root(document, path)
+    files = _Files()
+    document, parameters = _read(path, given, files)
+    stored = _stored(document, path, files, set())
+    root = _Builder(path.parent, parameters, stored, files).root(document, path)
     virtual = _mapping(document.get("virtual"), "virtual")
     _check_keys(virtual, ("topics", "answers"), "virtual")
     return Protocol(
@@ -162,17 +165,11 @@ def _line_in(path: Path, error: Exception) -> str:
     return f"line {lines[-1]}: " if lines else ""
 
 
-def _read(path: Path, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
+def _read(
+    path: Path, given: Mapping[str, Any], files: _Files
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """Document of a file, and its parameters with the given values."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"is larger than {MAX_BYTES} bytes")
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}") from error
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"cannot be read: {one_line(error)}") from error
-    document = _mapping(document, "the file")
+    document = _mapping(files.read(path), "the file")
     _check_keys(document, KEYS, "the file")
     if "stage" not in document:
         raise UserError("has no key 'stage'")
@@ -188,21 +185,55 @@ def _read(path: Path, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict
     return document, parameters
 
 
+@dataclass
+class _Files:
+    """Files that were read, and how much of them: includes can grow beyond any memory."""
+
+    documents: dict[Path, Any] = field(default_factory=dict)
+    left: int = MOST_READ
+
+    def read(self, path: Path) -> Any:
+        """Content of a YAML file, which is read once."""
+        if path not in self.documents:
+            self.documents[path] = read_yaml(path)
+        return self.documents[path]
+
+    def spend(self, value: Any) -> None:
+        """Count the characters of a value, aliases and what was filled in before in full."""
+        self.left -= 1 + (len(value) if isinstance(value, str) else 0)
+        if self.left < 0:
+            raise UserError(f"is made of more than {MOST_READ} characters, includes and all")
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                self.spend(key)
+                self.spend(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                self.spend(inner)
+
+
 class _Builder:
     """Makes stages of one file and of those it includes."""
 
     def __init__(
-        self, top: Path, parameters: Mapping[str, Any], stored: frozenset[str], depth: int = 0
+        self,
+        top: Path,
+        parameters: Mapping[str, Any],
+        stored: frozenset[str],
+        files: _Files,
+        depth: int = 0,
     ) -> None:
         self._top = top
         self._parameters = parameters
         self._stored = stored
+        self._files = files
         self._depth = depth
         self._folder = "${folder}"
         self._here = top
 
     def root(self, document: Mapping[str, Any], path: Path) -> Stage:
         """The stage of a document."""
+        self._files.spend(document)
         self._here = path.parent
         relative = Path(os.path.relpath(path.parent, self._top)).as_posix()
         if relative != ".":
@@ -241,8 +272,8 @@ class _Builder:
         path = self._here / str(values["include"])
         given = self._fill(_mapping(values.get("parameters"), f"{where}: parameters"))
         try:
-            document, parameters = _read(path, given)
-            below = _Builder(self._top, parameters, self._stored, self._depth + 1)
+            document, parameters = _read(path, given, self._files)
+            below = _Builder(self._top, parameters, self._stored, self._files, self._depth + 1)
             root = below.root(document, path)
         except UserError as error:
             raise UserError(f"{where}: include {path.name}: {error}") from error
@@ -263,6 +294,7 @@ class _Builder:
 
     def _look_up(self, name: str) -> Any:
         if name in self._parameters:
+            self._files.spend(self._parameters[name])
             return self._parameters[name]
         if name == "folder":
             return self._folder
@@ -272,16 +304,18 @@ class _Builder:
         raise UserError(f"${{{name}}} is unknown, choose from: {known}")
 
 
-def _stored(document: Any, path: Path, depth: int) -> frozenset[str]:
+def _stored(document: Any, path: Path, files: _Files, seen: set[Path]) -> frozenset[str]:
     """Names of all variables that stages set, those of included files too."""
     found: set[str] = set()
+    seen.add(path.resolve())
     for values in _mappings(document):
         if isinstance(values.get("store"), Mapping):
             found.update(map(str, values["store"]))
-        if "include" in values and depth < MAX_INCLUDES:
+        if "include" in values:
             file = path.parent / str(values["include"])
-            with contextlib.suppress(UserError):  # `_Builder` says so
-                found |= _stored(_read(file, {})[0], file, depth + 1)
+            with contextlib.suppress(UserError, OSError, ValueError):  # `_Builder` says so
+                if file.resolve() not in seen:
+                    found |= _stored(_read(file, {}, files)[0], file, files, seen)
     return frozenset(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class VirtualAnswer:
     def __post_init__(self) -> None:
         if not isinstance(self.values, Mapping):
             raise UserError(f"values: expected a mapping, got {self.values!r}")
-        if isinstance(self.seconds, str) or self.seconds < 0:
+        if isinstance(self.seconds, str) or not 0 <= self.seconds < math.inf:
             raise UserError(f"seconds: expected a time from 0 on, got {self.seconds!r}")
 
 

@@ -14,6 +14,9 @@ from emghand.storage.models import Model
 from emghand.storage.recording import Recording, Series
 from emghand.training.labels import label_values
 
+RATES = (0.1, 10.0)
+"""Slowest and fastest replay [times real time]."""
+LONGEST_RAMP_S = 60.0
 GAP_S = 0.1
 """Estimates further apart than this [s recorded] are not connected: nothing was decoded there."""
 APPROACH_SPEED = 1.0

@@ -13,7 +13,7 @@ from emghand.control.settings import OutputSettings
 from emghand.errors import UserError
 from emghand.simulate.acquire import Attempt, targets
 from emghand.simulate.unattended import DRIFT, Subject, scrambled, summary
-from emghand.sweep.sweep import Row, check_keys
+from emghand.sweep.sweep import MOST_SUBJECTS, Row, check_keys
 from emghand.sweep.task import Task, code_digest
 from emghand.tasks.spec import TrialSpec
 
@@ -124,11 +124,11 @@ class UserSweep:
         numbers = {"users": 20, "repetitions": 5, "pairs": 12}
         numbers |= {k: int(v) for k, v in document.items() if k in numbers}
         # The default decoder is chosen by leaving one repetition out.
-        least_of = {"users": 1, "repetitions": 2, "pairs": 0}
+        ranges = {"users": (1, MOST_SUBJECTS), "repetitions": (2, 100), "pairs": (0, 1000)}
         for name, value in numbers.items():
-            least = least_of[name]
-            if value < least:
-                raise UserError(f"{name}: must be at least {least}, got {value}")
+            low, high = ranges[name]
+            if not low <= value <= high:
+                raise UserError(f"{name}: must be from {low} to {high}, got {value}")
         conditions = tuple(map(str, document.get("conditions", USUAL)))
         for condition in conditions:
             if condition not in CONDITIONS:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from emghand.errors import UserError
 from emghand.simulate.arm import Floats
 from emghand.simulate.emg import SyntheticEmg
 from emghand.simulate.settings import SyntheticSettings
@@ -20,6 +21,8 @@ from emghand.storage.recording import (
 from emghand.tasks.movements import Schedule
 
 PROMPT_RATE = 62.5
+MOST_SAMPLES = 2**28
+"""Of all channels together: more than four hours of 16 channels at 1 kHz, 2 GiB."""
 
 
 def synthetic_stream(emg: SyntheticEmg, block_size: int = 16) -> Stream:
@@ -58,9 +61,19 @@ def simulate_recording(
     -------
     Recording
         With `x_d` at 62.5 Hz and the periods; stamps start at 0.
+
+    Raises
+    ------
+    UserError
+        When that would be more than `MOST_SAMPLES`.
     """
     emg = SyntheticEmg(settings or SyntheticSettings())
     rate = emg.settings.rate
+    if schedule.duration * rate * len(emg.channel_names) > MOST_SAMPLES:
+        raise UserError(
+            f"{schedule.duration:.3g} s of {len(emg.channel_names)} channels are too much to "
+            "simulate at once: take fewer repetitions, channels or samples per second"
+        )
     n_prompts = int(schedule.duration * PROMPT_RATE)
     prompts = [schedule.at(i / PROMPT_RATE) for i in range(n_prompts)]
     x_d = np.array([p.x_d for p in prompts])

@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emghand.errors import UserError
 from emghand.storage.archive import MAX_JSON_BYTES
 from emghand.storage.kinds import KINDS, is_unfinished, kind_of
 from emghand.storage.session_sources import DAMAGED, Source, open_source
 from emghand.storage.sessions import Session
+from emghand.yaml_files import parse_yaml
 
 MAX_READ = 2**20
 """Larger tables and metadata are not looked into [byte]."""
@@ -109,7 +108,7 @@ def _bag(source: Source, metadata: str, sizes: Mapping[str, int]) -> dict[str, A
         return {}
     try:
         with source.open_file(metadata) as file:
-            found = yaml.safe_load(file.read(MAX_READ))["rosbag2_bagfile_information"]
+            found = parse_yaml(file.read(MAX_READ).decode())["rosbag2_bagfile_information"]
         return {
             "duration_s": found["duration"]["nanoseconds"] * 1e-9,
             "start_ns": found["starting_time"]["nanoseconds_since_epoch"],
@@ -119,7 +118,7 @@ def _bag(source: Source, metadata: str, sizes: Mapping[str, int]) -> dict[str, A
                 for t in found["topics_with_message_count"]
             },
         }
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError, OSError, *DAMAGED):
+    except (UserError, KeyError, TypeError, UnicodeDecodeError, OSError, *DAMAGED):
         return {}
 
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
-from emghand.errors import UserError, one_line
+from emghand.errors import UserError
 from emghand.sweep.task import Task
+from emghand.yaml_files import read_yaml
 
 Row = dict[str, Any]
 
@@ -21,6 +20,9 @@ KINDS = {
 }
 """Class of each kind of sweep; it has ``from_document(document, folder)`` beside what `Sweep`
 says."""
+
+MOST_SUBJECTS = 10_000
+"""Simulated people of one sweep."""
 
 
 class Sweep(Protocol):
@@ -55,10 +57,7 @@ def load_sweep(path: str | Path) -> Sweep:
     UserError
         When the file cannot be read, or holds something unknown or of no use.
     """
-    try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"sweep {path}: cannot be read: {one_line(error)}") from error
+    document = read_yaml(path, "sweep")
     if not isinstance(document, Mapping):
         raise UserError(f"sweep {path}: expected a mapping with the key 'kind'")
     try:

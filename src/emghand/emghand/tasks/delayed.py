@@ -11,7 +11,6 @@ from emghand.errors import UserError
 from emghand.settings import setting
 from emghand.tasks.base import Reach, Task, Timing
 from emghand.tasks.reach import (
-    CentreOut,
     centre_out,
     centre_out_count,
     check_random,
@@ -78,14 +77,9 @@ class DelayedReach(Task):
         return list(zip(self.epoch_ranges[::2], self.epoch_ranges[1::2], strict=True))
 
     @property
-    def plan(self) -> CentreOut:
-        """The validation set."""
-        return CentreOut(self.eval_directions, self.eval_length, self.eval_grid)
-
-    @property
     def n_validation(self) -> int:
         """Directions × grid points."""
-        return centre_out_count(self, self.plan)
+        return centre_out_count(self, self.eval_directions, self.eval_grid)
 
     def draw(self, rng: random.Random) -> Reach:
         """Start and goal at random."""
@@ -93,7 +87,7 @@ class DelayedReach(Task):
 
     def grid(self) -> list[Reach]:
         """Centre-out reaches."""
-        return centre_out(self, self.plan)
+        return centre_out(self, self.eval_directions, self.eval_length, self.eval_grid)
 
     def timing(self, rng: random.Random) -> Timing:
         """Three epochs of random length, then movement."""

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from emghand.errors import UserError, one_line
+from emghand.errors import UserError
 from emghand.settings import from_mapping
 from emghand.tasks.base import Task
 from emghand.tasks.delayed import DelayedReach
@@ -17,11 +15,11 @@ from emghand.tasks.losses import LossWeights
 from emghand.tasks.perturbation import PerturbationSchedule, parse_perturbations
 from emghand.tasks.reach import SimpleReach
 from emghand.tasks.targets import Fitts, Motion, Tac
+from emghand.yaml_files import read_yaml
 
 TASKS: dict[str, type[Task]] = {
     cls.kind: cls for cls in (SimpleReach, DelayedReach, Hold, Fitts, Tac, Motion)
 }
-MAX_BYTES = 1 << 20
 
 
 def load_task(path: str | Path) -> Task:
@@ -33,12 +31,7 @@ def load_task(path: str | Path) -> Task:
         When the file cannot be read or holds something unknown or out of range.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"task {path}: is too large for a task")
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"task {path}: cannot be read: {one_line(error)}") from error
+    document = read_yaml(path, "task")
     try:
         return task_from_mapping(document, path.stem)
     except UserError as error:

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from emghand.dofs import Dof, dof_names, parse_dofs
-from emghand.errors import UserError, one_line
+from emghand.errors import UserError
 from emghand.storage.recording import PeriodKind
+from emghand.yaml_files import read_yaml
 
 ORDERS = ("listed", "random", "blocked")
 """Repetition by repetition as in the file; shuffled within each repetition; all repetitions of a
 movement in a row."""
+
+MOST_TRIALS = 100_000
+"""Of one run: weeks."""
 
 RADIUS = 0.15
 """Radius of a target where none is given [normalised position]."""
@@ -177,10 +180,7 @@ def load_movement_set(path: str | Path) -> MovementSet:
     UserError
         When the file cannot be read or holds something unknown or out of range.
     """
-    try:
-        document = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"movement set {path}: cannot be read: {one_line(error)}") from error
+    document = read_yaml(path, "movement set")
     if not isinstance(document, Mapping):
         raise UserError(
             f"movement set {path}: expected a mapping with the key 'movements'; lines of "
@@ -294,7 +294,7 @@ class Schedule:
     Raises
     ------
     UserError
-        When there is no trial `first`.
+        When there is no trial `first`, or there are more than `MOST_TRIALS`.
     """
 
     def __init__(
@@ -309,6 +309,11 @@ class Schedule:
         self.movement_set = movement_set
         self.dofs = dof_names(movement_set.dofs)
         repetitions = repetitions or movement_set.repetitions
+        if repetitions * len(movement_set.movements) > MOST_TRIALS:
+            raise UserError(
+                f"movement set {movement_set.name}: {repetitions} repetitions are more than "
+                f"{MOST_TRIALS} trials"
+            )
         blocked = movement_set.order == "blocked"
         shuffle = shuffle or movement_set.order == "random"
         if blocked:

@@ -7,21 +7,13 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from emghand.dofs import Dof
 from emghand.errors import UserError
 from emghand.settings import setting
 from emghand.tasks.base import Reach, Task
 from emghand.tasks.spec import rounded, uniform
-
-
-class CentreOut(NamedTuple):
-    """Reaches of one length, from inner points of each active DOF, in several directions."""
-
-    directions: int
-    length: float
-    grid: int
 
 
 def workspace_setting() -> Any:
@@ -84,26 +76,27 @@ def grid_points(low: float, high: float, n: int) -> list[float]:
     return [low + (high - low) * (i + 1) / (n + 1) for i in range(n)]
 
 
-def centre_out(task: Task, plan: CentreOut) -> list[Reach]:
-    """Reaches from every grid point, in every direction; directions × grid^(active DOFs) of them.
+def centre_out(task: Task, count: int, length: float, grid: int) -> list[Reach]:
+    """Reaches of one length from every grid point, in every direction of `directions`.
 
-    Points lie between the bounds of the range of each active DOF; others stay at rest.
+    There are directions × grid^(active DOFs). Points lie between the bounds of the range of each
+    active DOF; others stay at rest.
     """
     mask = task.active_mask
     ranges = [d for d, counts in zip(task.ranges, mask, strict=True) if counts]
-    axes = [grid_points(d.low, d.high, plan.grid) for d in ranges]
+    axes = [grid_points(d.low, d.high, grid) for d in ranges]
     found = []
     for centre in itertools.product(*axes):
-        for direction in directions(len(ranges), plan.directions):
-            goal = [c + plan.length * u for c, u in zip(centre, direction, strict=True)]
+        for direction in directions(len(ranges), count):
+            goal = [c + length * u for c, u in zip(centre, direction, strict=True)]
             found.append(Reach(spread(centre, mask), spread(goal, mask), rounded(task.radius)))
     return found
 
 
-def centre_out_count(task: Task, plan: CentreOut) -> int:
+def centre_out_count(task: Task, count: int, grid: int) -> int:
     """How many reaches `centre_out` makes."""
     n = sum(task.active_mask)
-    return len(directions(n, plan.directions)) * plan.grid**n
+    return len(directions(n, count)) * grid**n
 
 
 def spread(values: Sequence[float], mask: Sequence[bool]) -> tuple[float, ...]:
@@ -171,14 +164,9 @@ class SimpleReach(Task):
         check_random(self, self.workspace, self.min_distance)
 
     @property
-    def plan(self) -> CentreOut:
-        """The validation set."""
-        return CentreOut(self.eval_directions, self.eval_length, self.eval_grid)
-
-    @property
     def n_validation(self) -> int:
         """Directions × grid points."""
-        return centre_out_count(self, self.plan)
+        return centre_out_count(self, self.eval_directions, self.eval_grid)
 
     def draw(self, rng: random.Random) -> Reach:
         """Start and goal at random."""
@@ -187,4 +175,4 @@ class SimpleReach(Task):
 
     def grid(self) -> list[Reach]:
         """Centre-out reaches."""
-        return centre_out(self, self.plan)
+        return centre_out(self, self.eval_directions, self.eval_length, self.eval_grid)

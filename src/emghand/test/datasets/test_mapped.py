@@ -233,7 +233,7 @@ def test_several_samples_in_one_row(tmp_path):
         ("file: run.csv\nemg: a\ngestures: {from: a, postures: {1: {dofs: {f: 3}}}}\n", "-1, 1"),
         ("file: run.csv\nemg: {from: a, names: [x, y]}\nrate: 1\n", "2 names for 1"),
         ("like: map.yaml\nemg: a\n", "circle"),
-        ("emg: {from: [", "YAML"),
+        ("emg: {from: [", "cannot be read"),
         ("file: run.csv\nemg: a\nformat: xls\n", "format 'xls'"),
     ],
 )

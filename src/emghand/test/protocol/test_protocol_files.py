@@ -121,6 +121,7 @@ def test_an_include_is_a_stage_with_its_own_parameters(tmp_path):
         ("stage: {name: a}\nvirtual: {topics: {/x: {step: []}}}", ["/x", "step", "steps"]),
         ("stage: {name: a}\nvirtual: {topics: {/x: {steps: [1]}}}", ["/x"]),
         ("stage: {name: a}\nvirtual: {answers: {/x: {seconds: -1}}}", ["/x", "seconds"]),
+        ("stage: {name: a}\nvirtual: {answers: {/x: {seconds: .nan}}}", ["/x", "seconds"]),
         ("stage: {name: a, kind: [delay]}", ["['delay'] is unknown"]),
         ("stage: &a {name: a, stages: [*a]}", ["contains itself"]),
         ('stage: {include: "\\0"}', ["cannot be read"]),

@@ -47,8 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from emghand.cli.ranges import check_ranges
     from emghand.errors import UserError
+    from emghand.training.calibration import MOST_S
 
+    check_ranges(args, rest=MOST_S, contraction=MOST_S)
     if args.recording:
         return _stored(args)
     if not args.session or args.output:

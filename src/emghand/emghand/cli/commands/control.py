@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 
 HELP = "control the hand freely, recorded into a session"
+LONGEST_S = 1e6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +42,10 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from emghand.cli.progress import followed
+    from emghand.cli.ranges import check_ranges
     from emghand.client import Session
 
+    check_ranges(args, duration=LONGEST_S)
     with followed(args.json) as show, Session(args.session, args.subject, show) as session:
         done = session.control(
             args.duration, args.ground_truth, record=not args.no_record, label=args.label

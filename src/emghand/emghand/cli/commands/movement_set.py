@@ -84,12 +84,10 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from emghand.errors import UserError
-    from emghand.tasks.movements import Schedule, load_movement_set
+    from emghand.cli.ranges import SEEDS, check_ranges
+    from emghand.tasks.movements import MOST_TRIALS, Schedule, load_movement_set
 
-    for name in ("repetitions", "seed"):
-        if getattr(args, name) < 0:
-            raise UserError(f"--{name}: must not be negative, got {getattr(args, name)}")
+    check_ranges(args, repetitions=MOST_TRIALS, seed=SEEDS)
     movements = load_movement_set(args.file)
     schedule = Schedule(movements, args.repetitions or None, shuffle=args.shuffle, seed=args.seed)
     if args.json:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from emghand.protocol import Event, Protocol, Stage
 
 HELP = "check, show or run an experiment as a tree of stages"
-SEED_LIMIT = 2**64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from emghand.cli.examples import assignments
+    from emghand.cli.ranges import SEEDS, check_ranges
     from emghand.protocol import load_protocol
 
     parameters = assignments("--set", args.set)
@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         return _check(args, protocol)
     if args.what == "show":
         return _show(args, protocol)
+    check_ranges(args, seed=SEEDS)
     if args.simulated:
         return _run_simulated(args, protocol)
     return _run_virtual(args, protocol) if args.virtual else _run_live(args, protocol, parameters)
@@ -123,7 +124,7 @@ def _line(stage: Stage) -> str:
 def _run_virtual(args: argparse.Namespace, protocol: Protocol) -> int:
     from emghand.protocol import ProtocolRunner, VirtualWorld
 
-    world = VirtualWorld(protocol.topics, protocol.answers, seed=_seed(args))
+    world = VirtualWorld(protocol.topics, protocol.answers, seed=args.seed)
     runner = ProtocolRunner(
         protocol,
         world,
@@ -153,7 +154,7 @@ def _run_simulated(args: argparse.Namespace, protocol: Protocol) -> int:
         protocol,
         args.session,
         subject=args.subject or "simulated",
-        seed=_seed(args),
+        seed=args.seed,
         on_event=lambda event: None if args.json else _print(event, args.verbose),
     )
     return _report(
@@ -181,7 +182,7 @@ def _run_live(args: argparse.Namespace, protocol: Protocol, parameters: dict[str
         "protocol": str(Path(args.protocol).expanduser().absolute()),
         "session": str(Path(args.session).expanduser().absolute()),
         "subject": args.subject,
-        "seed": _seed(args),
+        "seed": args.seed,
         "resume": args.resume,
     }
     begun: list[float] = []
@@ -211,14 +212,6 @@ def _run_live(args: argparse.Namespace, protocol: Protocol, parameters: dict[str
         status,
         {"message": result.message, "events": result.events, "log": result.log},
     )
-
-
-def _seed(args: argparse.Namespace) -> int:
-    from emghand.errors import UserError
-
-    if not 0 <= args.seed < SEED_LIMIT:
-        raise UserError(f"--seed: must be from 0 to {SEED_LIMIT - 1}, got {args.seed}")
-    return int(args.seed)
 
 
 def _print(event: Event, verbose: bool) -> None:

@@ -39,8 +39,11 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from emghand.cli.progress import followed
+    from emghand.cli.ranges import check_ranges
     from emghand.client import Session
+    from emghand.replay.course import LONGEST_RAMP_S, RATES
 
+    check_ranges(args, rate=RATES[1], ramp=LONGEST_RAMP_S)
     with followed(args.json) as show, Session(".", "", show) as session:
         done = session.replay(args.recording, rate=args.rate, decode=args.decode, ramp=args.ramp)
     if args.json:

@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from emghand.cli.examples import assignments
+    from emghand.cli.ranges import SEEDS, check_ranges
     from emghand.dofs import dof_names
     from emghand.errors import UserError
     from emghand.pipeline import Pipeline
@@ -53,13 +54,12 @@ def run(args: argparse.Namespace) -> int:
     from emghand.storage.files import check_new
     from emghand.storage.models import load_model
     from emghand.storage.recording import Series
-    from emghand.tasks.movements import Schedule, load_movement_set
+    from emghand.tasks.movements import MOST_TRIALS, Schedule, load_movement_set
 
     if not args.output.endswith(".npz"):
         raise UserError(f"{args.output}: name the file .npz")
     check_new(args.output)
-    if args.repetitions < 0:
-        raise UserError(f"--repetitions: must not be negative, got {args.repetitions}")
+    check_ranges(args, repetitions=MOST_TRIALS, seed=SEEDS)
     values = {"seed": args.seed, "run": args.day} | assignments("--set", args.set)
     settings = from_mapping(SyntheticSettings, values)
     model = load_model(args.model) if args.model else None

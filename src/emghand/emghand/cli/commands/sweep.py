@@ -41,8 +41,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; exit status 1 when a task failed."""
     import json
 
-    from emghand.sweep.sweep import load_sweep, make_sweep
+    from emghand.cli.ranges import check_ranges
+    from emghand.sweep.sweep import MOST_SUBJECTS, load_sweep, make_sweep
 
+    check_ranges(args, subjects=MOST_SUBJECTS)
     path = Path(args.sweep)
     if args.sweep == "actions":
         seeds = list(range(1, args.subjects + 1))

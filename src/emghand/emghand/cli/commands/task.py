@@ -51,13 +51,11 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
+    from emghand.cli.ranges import COUNTS, SEEDS, check_ranges
     from emghand.client import GraphClient
-    from emghand.errors import UserError
     from emghand.tasks.loader import load_task
 
-    for name, limit in (("trials", 2**32), ("first", 2**32), ("seed", 2**64)):
-        if not 0 <= getattr(args, name) < limit:
-            raise UserError(f"--{name}: must be from 0 to {limit - 1}, got {getattr(args, name)}")
+    check_ranges(args, trials=COUNTS, first=COUNTS, seed=SEEDS)
     task = load_task(args.file)
     if args.validation and not args.json:
         print(f"{task.n_validation} trials in the validation set of {task.name}", file=sys.stderr)

@@ -12,9 +12,13 @@ from rosbags.interfaces import Qos
 from rosbags.rosbag2 import ReaderError
 from rosbags.rosbag2.metadata import dump_qos_v9, parse_qos
 
+from emghand.errors import UserError
 from emghand.storage.bags.messages import BagError, Topic
+from emghand.yaml_files import read_yaml
 
 METADATA_FILE = "metadata.yaml"
+MOST_BYTES = 16 << 20
+"""The plan of what is recorded is part of the metadata."""
 SHARED_KEY = "emghand_shared_topics"
 """Key of ``custom_data``: topics whose publishers' message counters cannot be told apart."""
 
@@ -106,15 +110,17 @@ def read_metadata(folder: Path) -> dict[str, Any] | None:
     BagError
         When the file cannot be read.
     """
-    try:
-        document = yaml.safe_load((folder / METADATA_FILE).read_text())
-        information = document["rosbag2_bagfile_information"]
-    except FileNotFoundError:
+    path = folder / METADATA_FILE
+    if not path.exists():
         return None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise BagError(
-            f"{folder / METADATA_FILE}: cannot be read ({error}); run: emghand session repair"
-        ) from error
+    try:
+        information = read_yaml(path, "metadata", most_bytes=MOST_BYTES)[
+            "rosbag2_bagfile_information"
+        ]
+    except UserError as error:
+        raise BagError(f"{error}; run: emghand session repair") from error
+    except (KeyError, TypeError) as error:
+        raise BagError(f"{path}: cannot be read ({error}); run: emghand session repair") from error
     if not isinstance(information, dict) or not information.keys() >= _NEEDED:
-        raise BagError(f"{folder / METADATA_FILE}: is not the metadata of a bag")
+        raise BagError(f"{path}: is not the metadata of a bag")
     return information

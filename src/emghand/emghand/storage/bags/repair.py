@@ -7,14 +7,15 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
 from mcap.reader import SeekingReader
 
+from emghand.errors import UserError
 from emghand.storage.bags import metadata
 from emghand.storage.bags.messages import BagError
 from emghand.storage.bags.reader import BagReader, bag_files
 from emghand.storage.bags.writer import BagWriter
 from emghand.storage.files import check_space, in_use
+from emghand.yaml_files import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -179,10 +180,10 @@ def _custom_of(file: Path) -> dict[str, str]:
         for record in SeekingReader(stream).iter_metadata():
             if record.name == "rosbag2":
                 try:
-                    text = yaml.safe_load(record.metadata.get("serialized_metadata", ""))
+                    text = parse_yaml(record.metadata.get("serialized_metadata", ""))
                     found = text["rosbag2_bagfile_information"]["custom_data"] or {}
                     return {str(key): str(value) for key, value in found.items()}
-                except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+                except (UserError, KeyError, TypeError, AttributeError):
                     return {}
     return {}
 

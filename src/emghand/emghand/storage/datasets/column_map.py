@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from emghand.errors import UserError, one_line
+from emghand.errors import UserError
 from emghand.storage.datasets.clock import FORMATS as TIME_FORMS
 from emghand.storage.datasets.gestures import Gesture
+from emghand.yaml_files import read_yaml
 
 T = TypeVar("T")
 
@@ -122,10 +121,7 @@ def load_map(path: str | Path) -> ColumnMap:
 
 
 def _with_bases(path: Path, depth: int) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as YAML: {one_line(error)}") from error
+    values = read_yaml(path, "column map")
     if not isinstance(values, dict):
         raise UserError(f"{path}: is no column map (docs/datasets.md says how one looks)")
     base = values.pop("like", None)
