@@ -145,11 +145,10 @@ def test_the_bridge_shows_the_state_of_the_session(monkeypatch):
     from emghand_ros import qos
     from emghand_ros.node import EmghandNode
     from emghand_ros.testing import Graph, wait_until
-    from hand_bridge import bridge, mujoco_bridge
+    from hand_bridge import mujoco_bridge
 
     cues = []
     monkeypatch.setattr(mujoco_bridge.MujocoHand, "cue", lambda self, cue: cues.append(cue))
-    monkeypatch.setattr(bridge, "STOP_SIGNALS", ())  # those of the tests stay as they are
     P = PeriodKind
     with Graph() as graph:
         node = graph.add(EmghandNode("bench"))
