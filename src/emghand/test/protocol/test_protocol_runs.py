@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -328,10 +326,13 @@ def test_a_killed_process_is_resumed_at_the_next_stage(tmp_path):
     words = [sys.executable, "-c", KILLED, str(tmp_path / "s")]
     with subprocess.Popen([*words, "new"], stdout=subprocess.PIPE, text=True) as first:
         seen = []
-        for line in first.stdout:
-            seen.append(line.strip())
-            if line.strip() == "r trial_start 2":
-                os.kill(first.pid, signal.SIGKILL)
+        try:
+            for line in first.stdout:
+                seen.append(line.strip())
+                if line.strip() == "r trial_start 2":
+                    first.kill()
+        finally:
+            first.kill()
     assert "complete" not in seen
     again = subprocess.run([*words, "resume"], capture_output=True, text=True, timeout=60)
     lines = again.stdout.split("\n")
