@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,10 @@ ACTION_WAIT_S = 10.0
 SETUP_S = 10.0
 LOOK_S = 0.5
 """How often to look whether the server of an action is still the one that took the goal."""
+ASKS = 10
+"""A new server that was asked so often for the goal and did not deny it was discovered late."""
+TAKE_S = 5.0
+"""A server that is there when a goal is sent has answered after this time [s]."""
 
 RESTARTED = Answer(False, "the node that ran it was started again")
 """It knows nothing of the goal any more."""
@@ -274,6 +279,8 @@ class _Action:
         self._handle: Any = None
         self._servers: set[tuple[int, ...]] = set()
         self._look_at = 0.0
+        self._appeared = math.inf
+        self._asked = 0
 
     def begin(self) -> None:
         """Send the goal once the server is there; then see to it that the server stays."""
@@ -287,10 +294,7 @@ class _Action:
                 self._servers = self._present()
             elif now >= self._look_at:
                 self._look_at = now + LOOK_S
-                if not self._present() <= self._servers:
-                    # A node that died and came back knows nothing of the goal.
-                    self._once.end(RESTARTED)
-                    return
+                self._look_for_others(now)
             if not self._sent:
                 self._sent = True
                 goal_id = self._world.new_id()
@@ -321,6 +325,26 @@ class _Action:
         if self._cancelled:
             handle.cancel_goal_async()
         self._then(handle.get_result_async(), self._ended)
+
+    def _look_for_others(self, now: float) -> None:
+        """Ask servers that have appeared for the goal.
+
+        On a busy computer one is discovered late, but then it knows the goal. A node that died and
+        came back does not, and says so.
+        """
+        new = self._present() - self._servers
+        if not new:
+            return
+        self._appeared = min(self._appeared, now)
+        if self._handle is None:
+            if now - self._appeared > TAKE_S:
+                self._once.end(RESTARTED)
+        elif self._asked < ASKS:
+            self._asked += 1
+            self._then(self._handle.get_result_async(), self._ended)
+        else:
+            self._servers |= new
+            self._asked = 0
 
     def _present(self) -> set[tuple[int, ...]]:
         """Servers of this action, by the ids of what they publish."""
