@@ -180,7 +180,7 @@ def assignments(option: str, texts: Sequence[str], several: bool = False) -> dic
             raise UserError(f"{option} {text}: write NAME=VALUE{',VALUE' * several}")
         try:
             values[name] = yaml.safe_load(f"[{value}]" if several else value)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UserError(f"{option} {text}: the value is not YAML") from error
     return values
 
