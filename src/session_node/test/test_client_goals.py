@@ -13,7 +13,7 @@ from emghand.protocol.world import Need
 from emghand_ros.background import run_in_thread
 from emghand_ros.node import EmghandNode
 from emghand_ros.testing import Graph, wait_until
-from session_node import ros_world
+from session_node import ros_goal, ros_world
 
 pytestmark = pytest.mark.ros
 NAME = "/bench/calibrate"
@@ -128,8 +128,8 @@ def test_a_server_that_was_discovered_late_is_not_taken_for_one_that_was_started
 
 
 def test_a_protocol_does_not_take_one_for_the_other_either(graph, worker, monkeypatch):
-    monkeypatch.setattr(ros_world, "LOOK_S", 0.1)
-    looks = appear_late(monkeypatch, ros_world._Action)
+    monkeypatch.setattr(ros_goal, "LOOK_S", 0.1)
+    looks = appear_late(monkeypatch, ros_goal.ActionGoal)
     world = ros_world.RosWorld(graph.add(EmghandNode("asks")))
     kind = "emghand_interfaces/action/Calibrate"
     world.prepare([Need("action", NAME, kind)])
@@ -137,7 +137,7 @@ def test_a_protocol_does_not_take_one_for_the_other_either(graph, worker, monkey
     world.act(NAME, kind, {}, answers.append)
 
     def let_it_end():
-        if len(looks) > ros_world.ASKS + 3:
+        if len(looks) > ros_goal.ASKS + 3:
             worker.may_end.set()
         else:
             world.schedule(0.05, let_it_end)

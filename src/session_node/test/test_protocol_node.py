@@ -294,7 +294,7 @@ def test_a_server_that_died_before_it_took_the_goal_is_noticed(bench):
 
 
 def test_an_action_nobody_offers_is_named(bench, monkeypatch):
-    monkeypatch.setattr("session_node.ros_world.ACTION_WAIT_S", 0.3)
+    monkeypatch.setattr("session_node.ros_goal.ACTION_WAIT_S", 0.3)
     (bench.folder / "p.yaml").write_text(PROTOCOL.replace("/bench/calibrate", "/nobody"))
     message = bench.result(bench.send()).result.message
     assert message == "r/calibrate: /nobody: nobody offers this action"
