@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -79,17 +80,20 @@ def test_commands_that_need_a_graph_say_so_when_there_is_none(tmp_path):
         ["collect", str(tmp_path / "s"), str(movements), "--subject", "p01"],
     ]
     # All at once: each waits some seconds for the graph.
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "emghand.cli.main", *words],
-            env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for words in commands
-    ]  # fmt: skip
-    for process in started:
-        _, error = process.communicate(timeout=60)
-        assert process.returncode == 1
-        assert error.startswith("error: ")
-        assert "is the graph running" in error
-        assert error.count("\n") == 1
+    with contextlib.ExitStack() as running:
+        started = []
+        for words in commands:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "emghand.cli.main", *words],
+                env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            running.callback(process.wait)
+            running.callback(process.kill)
+            started.append(process)
+        for process in started:
+            _, error = process.communicate(timeout=60)
+            assert process.returncode == 1
+            assert error.startswith("error: ")
+            assert "is the graph running" in error
+            assert error.count("\n") == 1
     assert not (tmp_path / "s").exists()

@@ -36,16 +36,18 @@ class Live:
     def __init__(self, folder: Path, model: Path) -> None:
         env = own_domain()
         arguments = (f"model:={model}", "--runner", "own")
-        self.graph = Up(folder / "graph.log", env, "live", *arguments)
         self.ear = Ear(env)
+        self.graph = Up(folder / "graph.log", env, "live", *arguments)
 
     @property
     def alive(self) -> bool:
         return self.graph.process.poll() is None
 
     def close(self) -> None:
-        self.graph.end()
-        self.ear.close()
+        try:
+            self.graph.end()
+        finally:
+            self.ear.close()
 
     def decoding(self) -> None:
         """Wait until the decoder follows the prompts to rest."""

@@ -71,9 +71,12 @@ class Ended:
 def launched(folder: Path, *arguments: str) -> Iterator[tuple[Up, Ear, dict[str, str]]]:
     """A launch and an ear, in a domain of their own."""
     env = own_domain()
-    up = Up(folder / "graph.log", env, *arguments)
-    ear = Ear(env)
-    try:
+    # In this order: whatever fails, no graph is left.
+    with contextlib.ExitStack() as opened:
+        ear = Ear(env)
+        opened.callback(ear.close)
+        up = Up(folder / "graph.log", env, *arguments)
+        opened.callback(up.end)
         ear.wait(
             lambda: up.process.poll() is not None or (ear.hand and ear.status), "a hand", START_S
         )
@@ -81,9 +84,18 @@ def launched(folder: Path, *arguments: str) -> Iterator[tuple[Up, Ear, dict[str,
         # A process that still imports its modules dies of Ctrl-C under `ros2 launch`.
         ear.wait(lambda: set(NODES[arguments[0]]) <= ear.nodes, "every node", START_S)
         yield up, ear, env
-    finally:
-        up.end()
-        ear.close()
+
+
+def test_a_launch_that_nobody_could_hear_is_not_begun(tmp_path, monkeypatch):
+    def deaf(env):
+        raise RuntimeError("no ear")
+
+    begun = []
+    monkeypatch.setitem(globals(), "Ear", deaf)
+    monkeypatch.setitem(globals(), "Up", lambda *arguments: begun.append(arguments))
+    with pytest.raises(RuntimeError, match="no ear"), launched(tmp_path, "live"):
+        pass
+    assert begun == []
 
 
 def interrupt(up: Up, ear: Ear) -> Ended:

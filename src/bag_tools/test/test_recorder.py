@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from emghand.client.domain import claim_domain
 from emghand.storage.bags import BagReader, read_recording, repair_bag
 from emghand.storage.bags.repair import is_playable
 from emghand_ros import conversions, qos
-from emghand_ros.testing import Graph, wait_until
+from emghand_ros.testing import Graph, process, wait_until
 
 pytestmark = pytest.mark.ros
 
@@ -164,16 +163,12 @@ def test_a_recorder_killed_with_9_loses_nothing_older_than_a_fifth_of_a_second(t
     with Graph() as graph:
         talker = graph.add(Talker())
         command = [sys.executable, "-m", "bag_tools.recorder", "--ros-args"]
-        process = subprocess.Popen([*command, "-p", f"uri:={tmp_path}/b"], env=dict(os.environ))
-        try:
+        with process([*command, "-p", f"uri:={tmp_path}/b"]):
             wait_for_match(talker.emg)
             for i in range(100):
                 talker.frame(i)
                 time.sleep(0.005)
             time.sleep(0.2)
-        finally:
-            process.kill()
-            process.wait()
     assert not (tmp_path / "b/metadata.yaml").exists()
     assert repair_bag(tmp_path / "b").messages >= 101
     blocks = read_recording(tmp_path / "b").blocks
@@ -185,16 +180,12 @@ def test_a_recorder_killed_with_9_loses_nothing_older_than_a_fifth_of_a_second(t
 def test_a_signal_finishes_the_bag(tmp_path, number):
     claim_domain()
     command = [sys.executable, "-m", "bag_tools.recorder", "--ros-args", "-p", f"uri:={tmp_path}/b"]
-    process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.PIPE, text=True)
-    try:
+    with process(command, stderr=subprocess.PIPE, text=True) as started:
         wait_until(lambda: (tmp_path / "b" / "b_0.mcap").exists(), "it records")
         time.sleep(0.3)
-        process.send_signal(number)
-        assert process.wait(5.0) == 0
-    finally:
-        process.kill()
-    assert "Traceback" not in process.stderr.read()
-    process.stderr.close()
+        started.send_signal(number)
+        assert started.wait(5.0) == 0
+        assert "Traceback" not in started.stderr.read()
     assert is_playable(tmp_path / "b")
 
 

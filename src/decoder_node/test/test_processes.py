@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from rclpy.parameter import Parameter
 from decoder_node.decoder_node import DecoderNode
 from emghand.storage.models import save_model
 from emghand_ros.node import EmghandNode
-from emghand_ros.testing import Graph, wait_until
+from emghand_ros.testing import Graph, process, wait_until
 
 pytestmark = pytest.mark.ros
 
@@ -19,16 +18,8 @@ pytestmark = pytest.mark.ros
 def test_both_nodes_run_in_one_process_and_end_together(tmp_path):
     save_model(make_model(), tmp_path / "m.emgmodel")
     code = "from decoder_node.composed import main; main()"
-    with Graph() as graph:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-c", code, "--ros-args"),
-                *("-p", f"model:={tmp_path / 'm.emgmodel'}"),
-            ],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ,
-        )
+    command = [sys.executable, "-c", code, "--ros-args", "-p", f"model:={tmp_path / 'm.emgmodel'}"]
+    with Graph() as graph, process(command, stderr=subprocess.PIPE, text=True) as both:
         node = graph.add(EmghandNode("watch"))
         wait_until(
             lambda: (
@@ -40,10 +31,10 @@ def test_both_nodes_run_in_one_process_and_end_together(tmp_path):
         )
         wait_until(lambda: node.count_publishers("/decoder/model") == 1, "the model")
         sent = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        both.send_signal(signal.SIGINT)
+        _, err = both.communicate(timeout=10)
         assert time.monotonic() - sent < 1.5
-        assert process.returncode == 0
+        assert both.returncode == 0
         assert "Traceback" not in err
 
 

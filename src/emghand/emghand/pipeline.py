@@ -5,7 +5,7 @@ Live, two nodes share it: `FeaturePipeline` runs in one, `DecoderPipeline` in th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,17 +140,29 @@ class Pipeline:
 
     def push(self, block: Block) -> list[PipelineTick]:
         """Take the next block of raw EMG, any number of samples."""
-        return [
-            self._decode(sample_stamp_ns(block, tick.last_sample, self._rate), tick)
-            for tick in self.features.push(block.samples, block.first_sample)
-        ]
+        return list(self._push(block))
 
-    def run(self, recording: Recording) -> Run:
-        """Decode a whole recording from its start."""
+    def _push(self, block: Block) -> Iterator[PipelineTick]:
+        for tick in self.features.push(block.samples, block.first_sample):
+            yield self._decode(sample_stamp_ns(block, tick.last_sample, self._rate), tick)
+
+    def run(self, recording: Recording, on_tick: Callable[[], object] = lambda: None) -> Run:
+        """Decode a whole recording from its start.
+
+        Parameters
+        ----------
+        recording : Recording
+        on_tick : callable, optional
+            Called after each tick; what it raises ends the run.
+        """
         self.features.reset()
         self.decoder.reset()
         before = dict(self.decoder.faults)
-        ticks = [tick for block in recording.blocks for tick in self.push(block)]
+        ticks = []
+        for block in recording.blocks:
+            for tick in self._push(block):
+                ticks.append(tick)
+                on_tick()
         good = [t for t in ticks if t.decoded.x_hat is not None]
         shape = (len(good), len(self.decoder.dofs))
         return Run(

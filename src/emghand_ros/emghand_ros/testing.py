@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -28,6 +33,24 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = TIME
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout:g} s in vain: {what}")
         time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def process(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A process with all that it starts; nothing of it is left when the block is, however that is.
+
+    Parameters
+    ----------
+    command : sequence
+    **options
+        Of `subprocess.Popen`.
+    """
+    with subprocess.Popen(command, start_new_session=True, **options) as started:
+        try:
+            yield started
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
 
 
 class Graph:

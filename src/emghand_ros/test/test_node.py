@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.parameter import Parameter
@@ -14,7 +15,7 @@ from emghand.client.domain import claim_domain
 from emghand.errors import UserError
 from emghand_ros import qos
 from emghand_ros.node import FAILURE, SUCCESS, EmghandNode
-from emghand_ros.testing import Graph, wait_until
+from emghand_ros.testing import Graph, process, wait_until
 
 pytestmark = pytest.mark.ros
 
@@ -140,7 +141,7 @@ sys.exit(run([Worker]))
 
 def run_worker(work="", *args):
     claim_domain()
-    return subprocess.Popen(
+    return process(
         [sys.executable, "-c", RUN.format(work=work), *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -151,28 +152,45 @@ def run_worker(work="", *args):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_busy_node_within_a_second_and_in_order(number):
-    process = run_worker()
-    assert process.stdout.readline() == "active\n"
-    sent = time.monotonic()
-    process.send_signal(number)
-    out, err = process.communicate(timeout=10)
+    with run_worker() as worker:
+        assert worker.stdout.readline() == "active\n"
+        sent = time.monotonic()
+        worker.send_signal(number)
+        out, err = worker.communicate(timeout=10)
     assert time.monotonic() - sent < 1.0
-    assert process.returncode == 0
+    assert worker.returncode == 0
     assert out == "deactivated\nclean\n"
     assert "Traceback" not in err and "FATAL" not in err
 
 
 def test_an_unforeseen_error_ends_the_process_with_a_failure_after_cleaning_up():
-    process = run_worker("raise KeyError('unforeseen')")
-    out, err = process.communicate(timeout=20)
-    assert process.returncode == 1
+    with run_worker("raise KeyError('unforeseen')") as worker:
+        out, err = worker.communicate(timeout=20)
+    assert worker.returncode == 1
     assert out.endswith("deactivated\nclean\n")
     assert "unforeseen" in err
 
 
 def test_a_missing_parameter_file_is_one_sentence():
-    process = run_worker("", "--ros-args", "--params-file", "/nowhere.yaml")
-    _, err = process.communicate(timeout=20)
-    assert process.returncode == 1
+    with run_worker("", "--ros-args", "--params-file", "/nowhere.yaml") as worker:
+        _, err = worker.communicate(timeout=20)
+    assert worker.returncode == 1
     assert "error:" in err and "nowhere.yaml" in err
     assert "Traceback" not in err
+
+
+def test_nothing_of_a_process_outlives_its_block():
+    code = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    with (
+        pytest.raises(RuntimeError, match="in between"),
+        process([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as started,
+    ):
+        child = psutil.Process(int(started.stdout.readline()))
+        raise RuntimeError("in between")
+    assert started.returncode == -signal.SIGKILL
+    wait_until(lambda: not child.is_running() or child.status() == "zombie", "its end")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,12 +163,10 @@ class HandBridge(EmghandNode):
 
     def stop_safely(self) -> None:
         """Take the hand to rest, undisturbed by further signals, and end."""
-        if threading.current_thread() is threading.main_thread():
-            for number in STOP_SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
-        super().stop_safely()
-        for stop in self._stops:
-            stop.close()
+        with _undisturbed():
+            super().stop_safely()
+            for stop in self._stops:
+                stop.close()
 
     # Messages
 
@@ -319,6 +318,20 @@ class HandBridge(EmghandNode):
         if status.state in (State.FAULT, State.ESTOP):
             level = DiagnosticStatus.ERROR
         return level, text, values
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without the signals that end a process, as far as this thread may decide on them."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # else it was not set from Python
+                signal.signal(number, handler)
 
 
 def _readable(detail: str) -> str:

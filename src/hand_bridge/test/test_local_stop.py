@@ -28,13 +28,15 @@ while True:
 
 
 def test_sigusr1_works_while_the_main_thread_hangs():
-    child = subprocess.Popen(
-        [sys.executable, "-c", WAITING, "signal"], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout.readline() == "ready\n"
-    time.sleep(0.1)
-    child.send_signal(signal.SIGUSR1)
-    assert child.communicate(timeout=5)[0] == "SIGUSR1\n"
+    command = [sys.executable, "-c", WAITING, "signal"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(0.1)
+            child.send_signal(signal.SIGUSR1)
+            assert child.communicate(timeout=5)[0] == "SIGUSR1\n"
+        finally:
+            child.kill()
 
 
 @pytest.mark.parametrize("key", [b"s", b" "])

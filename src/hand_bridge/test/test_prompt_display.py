@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import types
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -145,11 +147,10 @@ def test_the_bridge_shows_the_state_of_the_session(monkeypatch):
     from emghand_ros import qos
     from emghand_ros.node import EmghandNode
     from emghand_ros.testing import Graph, wait_until
-    from hand_bridge import bridge, mujoco_bridge
+    from hand_bridge import mujoco_bridge
 
     cues = []
     monkeypatch.setattr(mujoco_bridge.MujocoHand, "cue", lambda self, cue: cues.append(cue))
-    monkeypatch.setattr(bridge, "STOP_SIGNALS", ())  # those of the tests stay as they are
     P = PeriodKind
     with Graph() as graph:
         node = graph.add(EmghandNode("bench"))
@@ -160,3 +161,29 @@ def test_the_bridge_shows_the_state_of_the_session(monkeypatch):
         wait_until(lambda: len(cues) == 5, "the states")
     assert [cue.period for cue in cues] == [P.IDLE, P.PROMPT, P.MOVE, P.REST, P.IDLE]
     assert cues[1] == Cue(P.PROMPT, "fist", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("launch", "given"),
+    [("collect", {}), ("live", {}), ("task", {}), ("replay", {"bag": "b", "model": "m"})],
+)
+@pytest.mark.parametrize(
+    ("ghost", "drawn"), [({}, "hand"), ({"ghost": "hand"}, "hand"), ({"ghost": "prompt"}, "prompt")]
+)
+def test_every_launch_draws_the_prompt_solid_unless_it_is_asked_for_as_ghost(
+    launch, given, ghost, drawn
+):
+    from emghand.launchfile import LaunchError, evaluate
+    from emghand.launchfile.context import find_prefix
+
+    try:
+        find_prefix("hand_bridge", os.environ)
+    except LaunchError:
+        pytest.skip("the workspace is not built")
+    file = Path(__file__).parents[3] / "launch" / f"{launch}.launch.yaml"
+    found = evaluate(file, {"display": "window"} | given | ghost)
+    (bridge,) = [p for p in found.processes if p.name == "mujoco_bridge"]
+    parameters = [p for p in bridge.parameters if isinstance(p, dict)]
+    shown = {k: v for p in parameters for k, v in p.items()}
+    assert (shown["display"], shown["ghost"]) == ("window", drawn)
+    assert GHOSTS[0] == "hand" == MujocoSettings().ghost

@@ -1,7 +1,6 @@
 """Hosts over real topics: their clocks, what may be created on them, and the ports of devices."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from emghand_ros import qos
 from emghand_ros.clock import RosSteadyMap
 from emghand_ros.clock_maps import RemoteClocks
 from emghand_ros.node import EmghandNode
-from emghand_ros.testing import Graph, wait_until
+from emghand_ros.testing import Graph, process, wait_until
 from host_node.clock_node import ClockNode
 from host_node.host_node import HostNode
 from host_node.port_node import PortNode
@@ -80,18 +79,16 @@ def test_the_skewed_clock_of_another_process_is_mapped_within_its_interval_live_
     clocks = RemoteClocks(node)
     recorder = start(graph, BagRecorder(parameter_overrides=parameters(uri=str(tmp_path / "bag"))))
     command = [sys.executable, str(SKEWED), "1.7", "80", "5", "--ros-args", "-p", "host:=remote"]
-    process = subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, text=True)
-    try:
-        origin = int(process.stdout.readline())
+    with process(command, stdout=subprocess.PIPE, text=True) as skewed:
+        origin = int(skewed.stdout.readline())
         start(
             graph,
             ClockNode(parameter_overrides=parameters(ping_period=0.02, publish_period=0.25)),
         )
         wait_until(lambda: maps and maps[-1].pings > 150, "the pings", 20.0)
         echo = call(graph, node, EchoClock, "/hosts/remote/echo_clock", t_send=7)
-    finally:
-        process.terminate()
-        assert process.wait(10.0) == 0
+        skewed.terminate()
+        assert skewed.wait(10.0) == 0
     graph.call(recorder.deactivate)
     assert echo.t_send == 7
     last = maps[-1]

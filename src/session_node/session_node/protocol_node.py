@@ -14,10 +14,11 @@ from emghand_interfaces.msg import StageEvent
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 
+from emghand.cli.examples import assignments
 from emghand.errors import UserError
 from emghand.protocol.events import Event
 from emghand.protocol.loader import load_protocol
-from emghand.protocol.runner import ProtocolRunner, Result
+from emghand.protocol.runner import ProtocolRunner, Result, load_interrupted
 from emghand.settings import check, setting
 from emghand_ros import qos
 from emghand_ros.background import run_in_thread
@@ -141,8 +142,15 @@ class ProtocolNode(EmghandNode):
 
     def _work(self, current: _Active) -> Result:
         request = current.goal.request
+        python = self._settings.value.allow_python
         try:
-            protocol = load_protocol(request.protocol, python=self._settings.value.allow_python)
+            parameters = assignments("parameters", request.parameters)
+            if request.resume:
+                protocol = load_interrupted(
+                    request.protocol, request.session, parameters, python=python
+                )
+            else:
+                protocol = load_protocol(request.protocol, parameters, python=python)
             current.name = protocol.name
             current.runner = runner = ProtocolRunner(
                 protocol,

@@ -75,14 +75,14 @@ class ReplayRun(Activity):
         recording = read_any(goal.recording, quiet=True)
         if what == "decode":
             model = yield from self._running_model()
-            estimates = decoded_estimates(recording, model)
+            estimates = decoded_estimates(recording, model, self._go_on)
         else:
             estimates = recorded_estimates(recording)
         self._course = course(estimates, recording.x_d, self._rate, self.room.settings.prompt_rate)
         # What was heard while the recording was read may be long over.
         self._rival.clear()
-        if (yield from self.pause(LISTEN_S)):
-            raise UserError(self._halt or "cancelled before it began")
+        yield from self.pause(LISTEN_S)
+        self._go_on()
         if self._rival.is_set():
             raise UserError(
                 "a decoder commands the hand: stop the EMG source or the decoder first, because a "
@@ -152,6 +152,11 @@ class ReplayRun(Activity):
         outlet.publish(dofs_to_ros(way.dofs, way.x[k], ns_to_time(stamp_ns)))
         if way.x_d_dofs and np.isfinite(way.x_d[k]).all():
             self.room.show(way.x_d_dofs, way.x_d[k], stamp_ns)
+
+    def _go_on(self) -> None:
+        """Unless it is to end before it has begun."""
+        if self.stopping:
+            raise UserError(self._halt or "cancelled before it began")
 
     def _posture(self) -> np.ndarray:
         """Where the hand is, for the DOFs of the recording; at rest where that is not known."""

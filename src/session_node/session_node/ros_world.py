@@ -7,29 +7,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from unique_identifier_msgs.msg import UUID
 
-from emghand.client.interfaces import check_needs, find_type, make, plain
+from emghand.client.interfaces import check_needs, find_type, make
 from emghand.errors import UserError
 from emghand.protocol.coroutines import Handle
 from emghand.protocol.fields import Field, Reading
 from emghand.protocol.loop import RealLoop, Timer
 from emghand.protocol.world import Answer, Need
 from emghand_ros import qos
+from session_node.ros_goal import POLL_S, ActionGoal, UnderWay, answer_of
 
-POLL_S = 0.05
-ACTION_WAIT_S = 10.0
-"""How long to look for the server of an action, and how long it may be gone."""
 SETUP_S = 10.0
-LOOK_S = 0.5
-"""How often to look whether the server of an action is still the one that took the goal."""
-
-RESTARTED = Answer(False, "the node that ran it was started again")
-"""It knows nothing of the goal any more."""
 
 
 class RosWorld:
@@ -118,7 +110,7 @@ class RosWorld:
         """Call a service as soon as it is there."""
         client = self._services[service]
         filled = make(find_type(type, "service").Request, request)
-        under_way = _UnderWay(self.loop, on_answer)
+        under_way = UnderWay(on_answer)
 
         def ask() -> None:
             if under_way.over:
@@ -130,7 +122,7 @@ class RosWorld:
             future.add_done_callback(lambda f: self.loop.post(lambda: take(f)))
 
         def take(future: Any) -> None:
-            under_way.end(_answer(future.result()))
+            under_way.end(answer_of(future.result()))
 
         ask()
         return under_way
@@ -144,7 +136,7 @@ class RosWorld:
     ) -> Handle:
         """Start an action as soon as its server is there."""
         filled = make(find_type(type, "action").Goal, goal)
-        running = _Action(self, self._actions[action], action, filled, on_answer)
+        running = ActionGoal(self, self._actions[action], action, filled, on_answer)
         running.begin()
         return running
 
@@ -230,115 +222,3 @@ class _Watch:
     def cancel(self) -> None:
         if self in self.watches:
             self.watches.remove(self)
-
-
-class _UnderWay:
-    """Answers once, and not any more when it was cancelled."""
-
-    def __init__(self, loop: RealLoop, on_answer: Callable[[Answer], None]) -> None:
-        self.over = False
-        self._loop = loop
-        self._on_answer = on_answer
-
-    def end(self, answer: Answer) -> None:
-        if not self.over:
-            self.over = True
-            self._on_answer(answer)
-
-    def cancel(self) -> None:
-        self.over = True
-
-
-class _Action:
-    """One goal of an action, from looking for its server to its result.
-
-    Everything happens in the thread of the world; what the executor hears is posted there.
-    """
-
-    def __init__(
-        self,
-        world: RosWorld,
-        client: Any,
-        name: str,
-        goal: Any,
-        on_answer: Callable[[Answer], None],
-    ) -> None:
-        self._world = world
-        self._client = client
-        self._name = name
-        self._goal = goal
-        self._once = _UnderWay(world.loop, on_answer)
-        self._missing_since = world.now()
-        self._sent = False
-        self._cancelled = False
-        self._handle: Any = None
-        self._servers: set[tuple[int, ...]] = set()
-        self._look_at = 0.0
-
-    def begin(self) -> None:
-        """Send the goal once the server is there; then see to it that the server stays."""
-        if self._once.over:
-            return
-        now = self._world.now()
-        if self._client.server_is_ready():
-            self._missing_since = now
-            if not self._sent:
-                # Who may get the goal: one that dies before it answers never will.
-                self._servers = self._present()
-            elif now >= self._look_at:
-                self._look_at = now + LOOK_S
-                if not self._present() <= self._servers:
-                    # A node that died and came back knows nothing of the goal.
-                    self._once.end(RESTARTED)
-                    return
-            if not self._sent:
-                self._sent = True
-                goal_id = self._world.new_id()
-                self._then(
-                    self._client.send_goal_async(self._goal, goal_uuid=goal_id), self._accepted
-                )
-        elif now - self._missing_since > ACTION_WAIT_S:
-            what = "the node that ran it has gone" if self._sent else "nobody offers this action"
-            self._once.end(Answer(False, what))
-            return
-        self._world.schedule(POLL_S, self.begin)
-
-    def cancel(self) -> None:
-        """Cancel the goal, as soon as it was taken; its result still comes."""
-        if self._once.over or self._cancelled:
-            return
-        self._cancelled = True
-        if not self._sent:
-            self._once.end(Answer(False, "cancelled"))
-        elif self._handle is not None:
-            self._handle.cancel_goal_async()
-
-    def _accepted(self, handle: Any) -> None:
-        if not handle.accepted:
-            self._once.end(Answer(False, "the goal was refused"))
-            return
-        self._handle = handle
-        if self._cancelled:
-            handle.cancel_goal_async()
-        self._then(handle.get_result_async(), self._ended)
-
-    def _present(self) -> set[tuple[int, ...]]:
-        """Servers of this action, by the ids of what they publish."""
-        found = self._world.writers(f"{self._name}/_action/status")
-        return {tuple(writer.endpoint_gid) for writer in found}
-
-    def _ended(self, answer: Any) -> None:
-        if answer.status == GoalStatus.STATUS_UNKNOWN:
-            self._once.end(RESTARTED)
-            return
-        given = _answer(answer.result)
-        succeeded = answer.status == GoalStatus.STATUS_SUCCEEDED
-        self._once.end(Answer(given.ok and succeeded, given.message, given.values))
-
-    def _then(self, future: Any, take: Callable[[Any], None]) -> None:
-        future.add_done_callback(lambda f: self._world.loop.post(lambda: take(f.result())))
-
-
-def _answer(response: Any) -> Answer:
-    values = plain(response)
-    return Answer(bool(values.get("success", True)), str(values.get("message", "")), values)

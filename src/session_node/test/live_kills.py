@@ -13,6 +13,7 @@ import contextlib
 import json
 import random
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -76,6 +77,7 @@ FULL_BYTES = 300_000
 FLUSHED_S = 0.5
 """A result that is older than this when its recorder is killed is on the disk."""
 TIMEOUT_S = 15.0
+END_S = 10.0
 SHARED = ("/rosout", "/diagnostics")
 """Topics of many publishers: a bag whose recorder was killed cannot tell them apart."""
 CANCEL_ALL = ("collect_trials", "run_task")
@@ -125,21 +127,29 @@ class Bench:
         (folder / "task.yaml").write_text(TASK)
 
     def __enter__(self):
-        claim_domain()
-        for name in COMMANDS:
-            self.start(name)
-        self.graph = Graph(isolated=True).__enter__()
-        self.hand = Hand(self.graph.add(EmghandNode("hand")))
+        with contextlib.ExitStack() as opened:
+            opened.callback(self.end)
+            claim_domain()
+            for name in COMMANDS:
+                self.start(name)
+            self.graph = opened.enter_context(Graph(isolated=True))
+            self.hand = Hand(self.graph.add(EmghandNode("hand")))
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *error):
-        self.graph.__exit__(*error)
+        self._opened.close()
+
+    def end(self):
+        """End every process."""
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10.0)
-            process.kill()
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def start(self, name):
         self.processes[name] = subprocess.Popen(
@@ -201,8 +211,10 @@ class Bench:
                     client.task(self.folder / "task.yaml", trials=self.trials, seed=seed)
         except UserError as error:
             said = str(error)
-        if disturbed:
-            thread.join()
+        finally:
+            # Whatever went wrong: it must not start a process when the others are ended.
+            if disturbed:
+                thread.join()
         if what == "full":
             self.limit(resource.RLIM_INFINITY)
         took = time.monotonic() - begin
@@ -313,6 +325,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trials", type=int, default=12, help="of each schedule")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and end what was started
     began = time.monotonic()
     with (
         (args.folder / "log.txt").open("w") as log,

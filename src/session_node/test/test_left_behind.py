@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import live_kills
 import pytest
 from emghand_interfaces.action import CollectTrials
 from emghand_interfaces.srv import StartRecording
@@ -21,12 +22,12 @@ from emghand.storage.resume import runs_of
 from emghand.storage.session_repair import repair_session
 from emghand.storage.sessions import Session
 from emghand_ros.node import EmghandNode
-from emghand_ros.testing import Graph, wait_until
+from emghand_ros.testing import Graph, process, wait_until
 from session_node.node import SessionNode
 
 pytestmark = pytest.mark.ros
 
-LOOP = Path(__file__).with_name("live_kills.py")
+LOOP = Path(live_kills.__file__)
 SET = """
 name: short
 dofs: [index_flex]
@@ -131,13 +132,8 @@ stage:
 
 @contextlib.contextmanager
 def protocol_node():
-    command = [sys.executable, "-m", "session_node.protocol_node"]
-    process = subprocess.Popen(command)
-    try:
+    with process([sys.executable, "-m", "session_node.protocol_node"]):
         yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_a_protocol_whose_node_was_killed_goes_on_where_it_was(bench, tmp_path, capsys):
@@ -176,7 +172,22 @@ def test_kills_of_the_live_nodes_lose_nothing(tmp_path):
     # A seed that kills session_node, then bag_recorder, and cancels.
     options = ["--kills", "3", "--seed", "90", "--trials", "6"]
     command = [sys.executable, str(LOOP), str(tmp_path), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr + (tmp_path / "log.txt").read_text()
-    found = json.loads(done.stdout)
+    with process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as loop:
+        out, errors = loop.communicate(timeout=110)
+    assert loop.returncode == 0, errors + (tmp_path / "log.txt").read_text()
+    found = json.loads(out)
     assert found["kills"] == 3 and found["reached"]["sessions"] >= 1
+
+
+def test_a_bench_that_fails_half_way_leaves_no_process(tmp_path, monkeypatch):
+    def broken(**_):
+        raise RuntimeError("no graph")
+
+    sleeping = {name: ["-c", "import time; time.sleep(60)"] for name in live_kills.COMMANDS}
+    monkeypatch.setattr(live_kills, "COMMANDS", sleeping)
+    monkeypatch.setattr(live_kills, "Graph", broken)
+    bench = live_kills.Bench(tmp_path, 1, 6, subprocess.DEVNULL)
+    with pytest.raises(RuntimeError, match="no graph"), bench:
+        pass
+    assert len(bench.processes) == len(sleeping)
+    assert all(one.poll() is not None for one in bench.processes.values())

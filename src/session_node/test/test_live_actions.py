@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import types
 from pathlib import Path
 from types import SimpleNamespace
@@ -334,6 +335,31 @@ def test_a_replay_decodes_with_the_model_that_runs_as_the_pipeline_does(played):
     assert answer.result.success, answer.result.message
     run = Pipeline(model, recording.stream).run(recording)
     assert_sent_as_they_were(played, answer.result.ticks, run.out_x_hat)
+
+
+def test_a_cancel_is_heard_while_a_recording_is_decoded(played, monkeypatch):
+    dataset = dataset_from_recording(simulated(names=DOFS), FEATURES)
+    model = train(dataset, TrainSettings("ridge"))
+    save_model(model, played.folder / "m.emgmodel")
+    info = ModelInfo(model_id=model.model_id, uri=str(played.folder / "m.emgmodel"))
+    played.arm.create_publisher(ModelInfo, "/decoder/model", qos.LATCHED).publish(info)
+    ticks, cancelled, push = [], threading.Event(), Pipeline._push
+
+    def wait_after_the_first_tick(self, block):
+        for tick in push(self, block):
+            ticks.append(tick)
+            yield tick
+            assert cancelled.wait(20.0)
+
+    monkeypatch.setattr(Pipeline, "_push", wait_after_the_first_tick)
+    handle = replay(played, what="decode")
+    wait_until(lambda: ticks, "the first tick")
+    played.graph.result(handle.cancel_goal_async(), "the cancellation")
+    cancelled.set()
+    answer = result(played, handle)
+    assert answer.status == GoalStatus.STATUS_CANCELED
+    assert answer.result.message == "cancelled before it began"
+    assert len(ticks) == 2 and played.hand.commands == []
 
 
 def test_a_replay_refuses_a_second_commander(played):

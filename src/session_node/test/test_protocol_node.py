@@ -184,6 +184,51 @@ def test_mistakes_are_found_before_the_first_stage(bench, text, words):
     assert bench.events == []
 
 
+WORDS = """
+parameters: {word: nothing, times: 1}
+stage:
+  name: r
+  stages:
+  - {kind: run_action, name: calibrate, action: /bench/calibrate,
+     type: emghand_interfaces/action/Calibrate, goal: {session: "${session}", rest: 1}}
+  - {kind: publish, name: tell, topic: /bench/word, type: std_msgs/msg/String,
+     message: {data: "${word}"}, repeat: "${times}"}
+"""
+
+
+def test_parameters_are_set_on_the_graph_and_kept_by_a_resume(bench):
+    (bench.folder / "p.yaml").write_text(WORDS)
+    bench.go.clear()
+    handle = bench.send(parameters=["word=hello", "times=2"])
+    wait_until(lambda: bench.goals, "the calibration")
+    bench.graph.result(handle.cancel_goal_async(), "the cancellation")
+    assert bench.result(handle).status == GoalStatus.STATUS_CANCELED
+    bench.cancelled.clear()
+    bench.go.set()
+    refused = bench.result(bench.send(resume=True, parameters=["word=hello"])).result
+    assert "the parameters of that time" in refused.message
+    again = bench.result(bench.send(resume=True)).result
+    assert again.success, again.message
+    wait_until(lambda: bench.words == ["hello", "hello"], "the words")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        ("phrase=hello", "no parameter phrase, known: word, times"),
+        ("word", "write NAME=VALUE"),
+        ("word=[", "is not YAML"),
+        ("times=many", "repeat"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused_before_the_first_stage(bench, parameter, words):
+    (bench.folder / "p.yaml").write_text(WORDS)
+    answer = bench.result(bench.send(parameters=[parameter]))
+    assert answer.status == GoalStatus.STATUS_ABORTED and words in answer.result.message
+    assert bench.events == [] and bench.goals == []
+    assert not (bench.folder / "s").exists()
+
+
 def test_python_protocols_need_permission(bench):
     (bench.folder / "p.py").write_text("raise SystemExit('it was run')")
     result = bench.result(bench.send(protocol=str(bench.folder / "p.py"))).result
@@ -206,6 +251,9 @@ def test_the_command_line_runs_a_protocol_with_its_events(bench, capsys):
     assert main(["protocol", "run", path, session, "--subject", "s1"]) == 0
     out = capsys.readouterr().out
     assert "calibrate" in out and "trial_end" in out and "bench: completed" in out
+    (bench.folder / "p.yaml").write_text(WORDS)
+    assert main(["protocol", "run", path, session, "--set", "word=so long"]) == 0
+    wait_until(lambda: bench.words[-1] == "so long", "the word")
 
 
 def test_a_server_that_came_back_without_the_goal_is_noticed(bench):
@@ -246,7 +294,7 @@ def test_a_server_that_died_before_it_took_the_goal_is_noticed(bench):
 
 
 def test_an_action_nobody_offers_is_named(bench, monkeypatch):
-    monkeypatch.setattr("session_node.ros_world.ACTION_WAIT_S", 0.3)
+    monkeypatch.setattr("session_node.ros_goal.ACTION_WAIT_S", 0.3)
     (bench.folder / "p.yaml").write_text(PROTOCOL.replace("/bench/calibrate", "/nobody"))
     message = bench.result(bench.send()).result.message
     assert message == "r/calibrate: /nobody: nobody offers this action"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ from emghand.errors import UserError
 TIMEOUT_S = 5.0
 SETTLE_S = 0.3
 """After finding the first node of a kind, a second one is found within this time."""
-RESTARTED = "the node that ran it was started again, see its log"
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,8 @@ class GraphClient:
     ----------
     timeout : float
         How long to wait for a service or an action; four times as long for its answer [s].
+    on_notice : callable, optional
+        Gets what a person who has pressed Ctrl-C should know (default: to standard error).
 
     Attributes
     ----------
@@ -62,8 +63,11 @@ class GraphClient:
     ...     graph.arm()
     """
 
-    def __init__(self, timeout: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, timeout: float = TIMEOUT_S, on_notice: Callable[[str], None] | None = None
+    ) -> None:
         self.timeout = timeout
+        self.on_notice = on_notice or _show
         self.interrupted = False
 
     def __enter__(self) -> GraphClient:
@@ -277,11 +281,6 @@ class GraphClient:
         self.wait_for(future.done, f"an answer of {what}", 4 * self.timeout)
         return future.result()
 
-    def _servers(self, action: str) -> set[tuple[int, ...]]:
-        """Servers of an action, by the ids of what they publish."""
-        found = self._node.get_publishers_info_by_topic(f"{action}/_action/status")
-        return {tuple(writer.endpoint_gid) for writer in found}
-
     def act(
         self,
         kind: type,
@@ -290,6 +289,9 @@ class GraphClient:
         on_feedback: Callable[[Any], None] | None = None,
     ) -> Any:
         """Result of an action. Ctrl-C cancels it and waits for what it then answers.
+
+        However long that takes: a large recording is written to its end. A second Ctrl-C leaves at
+        once, with `KeyboardInterrupt`, and says how to look after it.
 
         Parameters
         ----------
@@ -307,77 +309,13 @@ class GraphClient:
         UserError
             When there is no such action, or its node has gone.
         """
-        from action_msgs.msg import GoalStatus
-        from rclpy.action import ActionClient
+        from emghand.client.goal import Goal
 
-        client: Any = ActionClient(self._node, kind, name)
-        self.wait_for(client.server_is_ready, name)
+        return Goal(self, kind, name, on_feedback).run(goal)
 
-        def on_message(message: Any) -> None:
-            if on_feedback is not None:
-                on_feedback(message.feedback)
 
-        request = kind.Goal(**goal)  # type: ignore[attr-defined]
-        servers = self._servers(name)
-        sent = client.send_goal_async(request, on_message)
-        try:
-            handle = self._watch(client, name, sent, servers, 4 * self.timeout)
-        except KeyboardInterrupt:
-            # Sent is sent: without its handle the activity could not be cancelled.
-            self.interrupted = True
-            handle = self._result(sent, name)
-        if not handle.accepted:
-            raise UserError(f"{name}: refused the goal")
-        future = handle.get_result_async()
-        try:
-            if self.interrupted:
-                raise KeyboardInterrupt
-            self._watch(client, name, future, servers)
-        except KeyboardInterrupt:
-            self.interrupted = True
-            self._result(handle.cancel_goal_async(), f"{name} (cancel)")
-            self._result(future, f"{name} (cancelled)")
-        finally:
-            if future.done():
-                client.destroy()
-        answer = future.result()
-        if answer.status == GoalStatus.STATUS_UNKNOWN:
-            raise UserError(f"{name}: {RESTARTED}")
-        return answer.result
-
-    def _watch(
-        self,
-        client: Any,
-        name: str,
-        future: Any,
-        servers: set[tuple[int, ...]],
-        limit: float = math.inf,
-    ) -> Any:
-        """Result of a future that the node of an action is to fulfil, for as long as it lives.
-
-        Parameters
-        ----------
-        servers : set
-            Those that were there before; empty: not known yet.
-        """
-        missing_since = None
-        deadline = time.monotonic() + limit
-        while not future.done():
-            self._executor.spin_once(timeout_sec=0.1)
-            servers = servers or self._servers(name)
-            if not self._servers(name) <= servers:
-                # A node that died and came back knows nothing of the goal.
-                raise UserError(f"{name}: {RESTARTED}")
-            now = time.monotonic()
-            if now > deadline:
-                raise UserError(f"{name}: does not answer")
-            if client.server_is_ready():
-                missing_since = None
-                continue
-            missing_since = missing_since or now
-            if now - missing_since > self.timeout:
-                raise UserError(f"{name}: the node that ran it has gone, see its log")
-        return future.result()
+def _show(notice: str) -> None:
+    print(notice, file=sys.stderr, flush=True)
 
 
 def _trials(on_progress: Callable[[Progress], None] | None) -> Callable[[Any], None] | None:

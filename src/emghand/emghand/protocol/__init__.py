@@ -8,7 +8,7 @@ from emghand.protocol.events import Event, EventLog
 from emghand.protocol.gates import AnalogGate, DigitalGate, GateStage
 from emghand.protocol.loader import Protocol, load_protocol
 from emghand.protocol.loop import RealLoop, VirtualLoop
-from emghand.protocol.runner import ProtocolRunner, Result
+from emghand.protocol.runner import ProtocolRunner, Result, load_interrupted
 from emghand.protocol.stage import SELF, Ending, Stage, StageError
 from emghand.protocol.virtual import VirtualAnswer, VirtualTopic, VirtualWorld
 from emghand.protocol.world import Answer, Need, World
@@ -44,5 +44,6 @@ __all__ = [
     "VirtualTopic",
     "VirtualWorld",
     "World",
+    "load_interrupted",
     "load_protocol",
 ]

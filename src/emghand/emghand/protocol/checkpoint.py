@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class Checkpoint:
         `emghand.protocol.engine.Run.snapshot`.
     variables : dict
         What stages have stored.
+    parameters : dict
+        Of the protocol, as far as they are plain values.
     """
 
     protocol: str
@@ -47,6 +50,7 @@ class Checkpoint:
     time: float
     progress: dict[str, Any]
     variables: dict[str, Any]
+    parameters: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:
         """Write it; the file is there in full or as it was before.
@@ -82,6 +86,8 @@ class Checkpoint:
                 raise UserError(f"{path}: written by a newer emghand; update")
             made = cls(**values)
             _check(made.progress)
+            if not isinstance(made.parameters, dict):
+                raise ValueError("its parameters make no sense")
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
         except UserError:
@@ -99,14 +105,29 @@ def last_checkpoint(folder: str | Path, digest: str) -> Checkpoint | None:
     UserError
         When one that is newer cannot be read.
     """
-    there = [(int(m[1] or 1), p) for p in Path(folder).glob("*") if (m := _NAME.fullmatch(p.name))]
     newest: Checkpoint | None = None
-    for _, path in sorted(there, reverse=True):
-        found = Checkpoint.load(path)
+    for found in checkpoints(folder):
         if found.digest == digest:
             return found
         newest = newest or found
     return newest
+
+
+def checkpoints(folder: str | Path) -> Iterator[Checkpoint]:
+    """The newest checkpoint of each tree of stages, the newest first.
+
+    Raises
+    ------
+    UserError
+        At one that cannot be read.
+    """
+    there = [(int(m[1] or 1), p) for p in Path(folder).glob("*") if (m := _NAME.fullmatch(p.name))]
+    seen: set[str] = set()
+    for _, path in sorted(there, reverse=True):
+        found = Checkpoint.load(path)
+        if found.digest not in seen:
+            seen.add(found.digest)
+            yield found
 
 
 def _check(progress: Any) -> None:

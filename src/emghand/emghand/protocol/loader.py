@@ -101,12 +101,18 @@ def load_protocol(
         if path.suffix == ".py":
             if not python:
                 raise UserError("Python protocols are not allowed here (parameter allow_python)")
-            return _from_python(path, parameters or {})
-        return _from_yaml(path, parameters or {})
+            protocol = _from_python(path, parameters or {})
+        else:
+            protocol = _from_yaml(path, parameters or {})
     except UserError as error:
         raise UserError(f"protocol {path}: {error}") from error
     except RecursionError as error:
         raise UserError(f"protocol {path}: a stage contains itself, or too many") from error
+    try:
+        digest(protocol.root)
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"protocol {path}: a value contains itself, or too many") from error
+    return protocol
 
 
 def _from_yaml(path: Path, given: Mapping[str, Any]) -> Protocol:

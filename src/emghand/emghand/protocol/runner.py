@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
 
 from emghand.errors import UserError
-from emghand.protocol.checkpoint import STEM, Checkpoint, last_checkpoint
+from emghand.protocol.checkpoint import STEM, Checkpoint, checkpoints, last_checkpoint
 from emghand.protocol.coroutines import Cancelled
 from emghand.protocol.engine import Run
 from emghand.protocol.events import Event, EventLog
-from emghand.protocol.loader import RESERVED, Protocol
+from emghand.protocol.loader import RESERVED, Protocol, load_protocol
 from emghand.protocol.world import World
 from emghand.storage.files import write_file
 from emghand.storage.sessions import MANIFEST, Session
@@ -173,6 +173,7 @@ class ProtocolRunner:
             time=run.time,
             progress=run.snapshot(),
             variables=variables,
+            parameters=_plain(self.protocol.parameters),
         ).save(self._checkpoint)
 
     def _new(self, stem: str, extension: str) -> Path:
@@ -215,6 +216,40 @@ def open_session(path: str | Path, subject: str, *, resume: bool = False) -> Ses
     return session
 
 
+def load_interrupted(
+    path: str | Path,
+    session: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    python: bool = True,
+) -> Protocol:
+    """Read a protocol to resume it: with the parameters that it was interrupted with.
+
+    Parameters
+    ----------
+    path : path
+    session : path
+        Directory of the session in which it was interrupted.
+    parameters : mapping, optional
+        These instead of those of the checkpoint; `ProtocolRunner` refuses any others.
+    python : bool
+        Whether a Python file may be run.
+
+    Raises
+    ------
+    UserError
+        When the protocol or a checkpoint of the session cannot be read.
+    """
+    left = () if parameters else checkpoints(Path(session).expanduser() / "results")
+    for checkpoint in left:
+        # It may be one of another protocol, with other parameters.
+        with contextlib.suppress(UserError):
+            protocol = load_protocol(path, checkpoint.parameters, python=python)
+            if not checkpoint.finished and checkpoint.digest == protocol.digest:
+                return protocol
+    return load_protocol(path, parameters, python=python)
+
+
 def _interrupted(protocol: Protocol, session: Session | None) -> Checkpoint:
     if session is None:
         raise UserError("nothing can be resumed without a session")
@@ -229,3 +264,13 @@ def _interrupted(protocol: Protocol, session: Session | None) -> Checkpoint:
             "is not the same: take the file and the parameters of that time"
         )
     return checkpoint
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are the same when they come back from JSON."""
+    found = {}
+    for name, value in values.items():
+        with contextlib.suppress(TypeError, ValueError):
+            if json.loads(json.dumps(value)) == value:
+                found[name] = value
+    return found

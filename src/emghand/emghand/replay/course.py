@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,15 +72,24 @@ def recorded_estimates(recording: Recording) -> Series:
     return found
 
 
-def decoded_estimates(recording: Recording, model: Model) -> Series:
+def decoded_estimates(
+    recording: Recording, model: Model, on_tick: Callable[[], object] = lambda: None
+) -> Series:
     """`out_x_hat` as the code that runs live computes it.
+
+    Parameters
+    ----------
+    recording : Recording
+    model : Model
+    on_tick : callable, optional
+        Called after each tick; what it raises ends the work.
 
     Raises
     ------
     UserError
         When the model was trained on another kind of stream, or no tick has a good signal.
     """
-    run = Pipeline(model, recording.stream).run(recording)
+    run = Pipeline(model, recording.stream).run(recording, on_tick)
     if len(run.stamps_ns) < 2:
         raise UserError(f"{recording.source}: no tick of it can be decoded")
     return Series(dof_names(run.dofs), run.stamps_ns, run.out_x_hat)

@@ -1,5 +1,4 @@
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -35,13 +34,13 @@ while True:
 def test_kill_9_loses_nothing_older_than_a_fifth_of_a_second(tmp_path):
     path = tmp_path / "bag"
     code = CHILD.format(test=os.path.dirname(__file__), path=str(path))
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    lines = [child.stdout.readline() for _ in range(150)]
-    child.send_signal(signal.SIGKILL)
-    killed = time.monotonic_ns()
-    lines += child.stdout.read().splitlines(keepends=True)
-    child.wait()
-    child.stdout.close()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        try:
+            lines = [child.stdout.readline() for _ in range(150)]
+        finally:
+            child.kill()
+        killed = time.monotonic_ns()
+        lines += child.stdout.read().splitlines(keepends=True)
     written = [tuple(map(int, line.split())) for line in lines if line.endswith("\n")]
     old_enough = max(n for n, when in written if killed - when > 200_000_000)
 

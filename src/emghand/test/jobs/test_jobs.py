@@ -1,9 +1,7 @@
 """Jobs are the commands, in a process that can be stopped or lose its starter at any moment."""
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -141,12 +139,15 @@ def test_a_job_ends_with_the_process_that_started_it(place):
         f"({str(place / 'person.npz')!r},), {{'decoder': ['mlp', 'tcn', 'lstm']}})\n"
         "JobProcess(plan(job)).run(tell)\n"
     )
-    starter = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert "held out" in starter.stdout.readline()
-    children = psutil.Process(starter.pid).children(recursive=True)
-    assert children
-    os.kill(starter.pid, signal.SIGKILL)
-    starter.wait()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as starter:
+        try:
+            assert "held out" in starter.stdout.readline()
+            children = psutil.Process(starter.pid).children(recursive=True)
+            assert children
+        finally:
+            starter.kill()
     _, alive = psutil.wait_procs(children, timeout=20.0)
     assert not alive
     assert not list((place / "s01").rglob(f"{TEMPORARY_PREFIX}*"))

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +23,7 @@ from emghand.protocol import (
     UniformRandomDelay,
     VirtualAnswer,
     VirtualWorld,
+    load_protocol,
 )
 from emghand.protocol.checkpoint import Checkpoint, last_checkpoint
 from emghand.storage.session_repair import repair_session
@@ -247,6 +246,25 @@ def test_resuming_what_cannot_be_resumed_is_refused(tmp_path):
         runner(tmp_path / "s", resume=True, protocol=Protocol("p", Delay("a", 1.0)))
 
 
+def test_a_resumed_protocol_has_the_parameters_that_it_was_interrupted_with(tmp_path, capsys):
+    file, session = tmp_path / "p.yaml", tmp_path / "s"
+    file.write_text(
+        "parameters: {n: null}\nstage: {name: r, kind: delay, repeat: '${n}', seconds: 3.0}\n"
+    )
+    for n in (4, 3):
+        with pytest.raises(Crash):
+            runner(session, protocol=load_protocol(file, {"n": n}), crash_after=8).execute()
+    resume = ["protocol", "run", str(file), str(session), "--virtual", "--resume"]
+    assert main([*resume, "--set", "n=5"]) == 1
+    assert "not the same" in capsys.readouterr().err
+    assert main(resume) == 0
+    assert main([*resume, "--set", "n=3"]) == 1
+    assert "was completed" in capsys.readouterr().err
+    assert main([*resume, "--set", "n=4"]) == 0
+    described = [json.loads(p.read_text()) for p in sorted(session.glob("results/protocol*.json"))]
+    assert [d["parameters"]["n"] for d in described if "stage" in d] == [4, 3, 3, 4]
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "x"}', "null"])
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path, content):
     path = tmp_path / "protocol_checkpoint.json"
@@ -328,10 +346,13 @@ def test_a_killed_process_is_resumed_at_the_next_stage(tmp_path):
     words = [sys.executable, "-c", KILLED, str(tmp_path / "s")]
     with subprocess.Popen([*words, "new"], stdout=subprocess.PIPE, text=True) as first:
         seen = []
-        for line in first.stdout:
-            seen.append(line.strip())
-            if line.strip() == "r trial_start 2":
-                os.kill(first.pid, signal.SIGKILL)
+        try:
+            for line in first.stdout:
+                seen.append(line.strip())
+                if line.strip() == "r trial_start 2":
+                    first.kill()
+        finally:
+            first.kill()
     assert "complete" not in seen
     again = subprocess.run([*words, "resume"], capture_output=True, text=True, timeout=60)
     lines = again.stdout.split("\n")
@@ -354,6 +375,23 @@ def test_the_session_may_be_named_from_the_working_directory(file, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     assert main(["protocol", "run", file, "s", "--subject", "s1", "--virtual"]) == 0
     assert Session.open(tmp_path / "s").check() == []
+
+
+@pytest.mark.parametrize("value", ["n=[", "n=2020-13-45", "n=" + 5000 * "["])
+def test_a_parameter_that_is_not_yaml_is_one_sentence(file, value, capsys):
+    assert main(["protocol", "check", file, "--set", value]) == 1
+    assert "the value is not YAML" in capsys.readouterr().err
+
+
+def test_a_parameter_that_contains_itself_is_one_sentence(tmp_path, capsys):
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        "parameters: {word: a}\nstage: {kind: publish, name: t, topic: /w,\n"
+        "  type: std_msgs/msg/String, message: {data: '${word}'}}\n"
+    )
+    words = ["protocol", "run", str(file), "--virtual", "--set", "word=&a [*a]"]
+    assert main(words) == 1
+    assert "contains itself" in capsys.readouterr().err
 
 
 def test_the_command_checks_shows_and_runs(file, tmp_path, capsys):
@@ -379,7 +417,7 @@ def test_the_command_checks_shows_and_runs(file, tmp_path, capsys):
         (["run", "FILE", "SESSION", "--virtual"], "subject"),
         (["run", "FILE", "SESSION", "--virtual", "--resume"], "nothing can be resumed"),
         (["run", "FILE"], "--virtual"),
-        (["run", "FILE", "SESSION", "--set", "n=3"], "--set"),
+        (["run", "FILE", "SESSION", "--set", "m=3"], "no parameter m"),
     ],
 )
 def test_mistakes_at_the_command_line_are_one_sentence(file, tmp_path, capsys, words, text):

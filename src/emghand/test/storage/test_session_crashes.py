@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -62,16 +63,19 @@ print(json.dumps({{"said": said, "hindered": hindered, "first": run.first}}))
 
 def loops(*runs):
     """Run some loops at the same time; what each has found."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(LOOP), *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for arguments in runs
-    ]
-    ended = [(process.communicate(), process.returncode) for process in started]
+    with contextlib.ExitStack() as running:
+        started = []
+        for arguments in runs:
+            process = subprocess.Popen(
+                [sys.executable, str(LOOP), *map(str, arguments)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            running.callback(process.wait)
+            running.callback(process.kill)
+            started.append(process)
+        ended = [(process.communicate(), process.returncode) for process in started]
     for (_, errors), status in ended:
         assert status == 0, errors
     return [json.loads(output) for (output, _), _ in ended]

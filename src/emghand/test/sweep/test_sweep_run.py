@@ -160,13 +160,15 @@ if __name__ == "__main__":
     (tmp_path / "run.py").write_text(script)
     store = Store(tmp_path / "s")
     process = subprocess.Popen([sys.executable, tmp_path / "run.py"], start_new_session=True)
-    deadline = time.monotonic() + 60
-    while len(list((tmp_path / "s" / "tasks").glob("*.json"))) < 4:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "s" / "tasks").glob("*.json"))) < 4:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     before = files(store)
     assert 4 <= len(before) < 12
     done = len(log.read_text().splitlines())

@@ -4,17 +4,19 @@
     emghand protocol show config/protocols/sugar_pellet.yaml
     emghand protocol run config/protocols/sugar_pellet.yaml --virtual --seed 3
     emghand protocol run config/protocols/study_day.yaml sessions/s01 --subject s01
+    emghand protocol run config/protocols/study_day.yaml sessions/s01 --set repetitions=1
     emghand protocol run config/protocols/study_day.yaml sessions/s01 --resume
     emghand protocol run config/protocols/study_day.yaml --virtual --set repetitions=1
     emghand protocol run config/protocols/study_day.yaml sessions/rehearsal --simulated --seed 2
 
 `check` reads the file and, where ROS 2 is, looks up every type, field and goal. `run` hands the
 protocol to protocol_node of the running graph (emghand up live) and shows its progress; Ctrl-C
-cancels it, and --resume goes on after the last checkpoint, also after a crash. With --virtual
-nothing is moved or asked: the protocol runs here, at once, against the devices that the file states
-under `virtual`; a session is optional then. With --simulated everything is done, by the code that
-does it live, but the person, their muscles and the hand are simulated and time is virtual: a real
-session is written, in a fraction of the time, the same for the same seed.
+cancels it, and --resume goes on after the last checkpoint, also after a crash, with the parameters
+of that time. With --virtual nothing is moved or asked: the protocol runs here, at once, against the
+devices that the file states under `virtual`; a session is optional then. With --simulated
+everything is done, by the code that does it live, but the person, their muscles and the hand are
+simulated and time is virtual: a real session is written, in a fraction of the time, the same for
+the same seed.
 """
 
 from __future__ import annotations
@@ -60,10 +62,13 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from emghand.cli.examples import assignments
     from emghand.cli.ranges import SEEDS, check_ranges
-    from emghand.protocol import load_protocol
+    from emghand.protocol import load_interrupted, load_protocol
 
     parameters = assignments("--set", args.set)
-    protocol = load_protocol(args.protocol, parameters)
+    if args.what == "run" and args.resume and args.session:
+        protocol = load_interrupted(args.protocol, args.session, parameters)
+    else:
+        protocol = load_protocol(args.protocol, parameters)
     if args.what == "check":
         return _check(args, protocol)
     if args.what == "show":
@@ -71,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     check_ranges(args, seed=SEEDS)
     if args.simulated:
         return _run_simulated(args, protocol)
-    return _run_virtual(args, protocol) if args.virtual else _run_live(args, protocol, parameters)
+    return _run_virtual(args, protocol) if args.virtual else _run_live(args)
 
 
 def _check(args: argparse.Namespace, protocol: Protocol) -> int:
@@ -164,7 +169,7 @@ def _run_simulated(args: argparse.Namespace, protocol: Protocol) -> int:
     )
 
 
-def _run_live(args: argparse.Namespace, protocol: Protocol, parameters: dict[str, Any]) -> int:
+def _run_live(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from emghand.client import GraphClient
@@ -174,16 +179,13 @@ def _run_live(args: argparse.Namespace, protocol: Protocol, parameters: dict[str
 
     if not args.session:
         raise UserError("give the session directory, or --virtual to run without a graph")
-    if parameters:
-        raise UserError(
-            "--set works with check, show, --virtual and --simulated; write a copy of the file"
-        )
     goal = {
         "protocol": str(Path(args.protocol).expanduser().absolute()),
         "session": str(Path(args.session).expanduser().absolute()),
         "subject": args.subject,
         "seed": args.seed,
         "resume": args.resume,
+        "parameters": args.set,
     }
     begun: list[float] = []
 
