@@ -11,13 +11,15 @@ from datetime import date
 
 SINGLE, PAIR, MULTI = "single", "pair", "multi"
 TARGET_CLASSES = (SINGLE, PAIR, MULTI)
-"""Of a target, by the number of DOFs that count: 1, 2, more."""
+"""Of a target, by the number of DOFs that it asks for: 1, 2, more. These are the active ones that it
+wants away from the start, or, of a posture to be kept, away from rest."""
 
 SIMULATOR, HAND, NOWHERE = "simulator", "hand", "none"
 """Where a session took place; `NOWHERE`: without a hand."""
 
 SCORED, FITTING, PENDING = "scored", "fitting", "pending"
-"""Of a session: scored trials; calibration or signal check only; data not evaluated yet."""
+"""Of a session: scored trials; none, only calibrations, collections, prompted tests or free control;
+none that could be read, though there are data."""
 
 PAUSE_MIN = 15.0
 """A pause of so long is recorded, and what comes after it shows what is retained [min]."""
@@ -40,7 +42,7 @@ class TrialRow:
     target_class : str
         One of `TARGET_CLASSES`.
     dofs : str
-        Those that count, with commas.
+        Those that the target asks for, with commas; see `TARGET_CLASSES`.
     radius : float
         Of the target [normalised position].
     dwell : float
@@ -61,8 +63,8 @@ class TrialRow:
     throughput : float or None
         [bit/s]
     unintended : float or None
-        Root mean square movement of the DOFs that do not count, from the go to the end
-        [normalised position]; None without a bag.
+        Root mean square movement of the DOFs that shall not move, from the go to the end
+        [normalised position]; None where there are none, or the losses of the task leave it out.
     validation : bool
         Of the frozen validation set.
     perturbed : bool
@@ -70,7 +72,8 @@ class TrialRow:
     start_ns, end_ns : int
         ROS time.
     after_pause : bool
-        Since the last pause of `PAUSE_MIN` nothing was calibrated or trained.
+        It followed a pause of `PAUSE_MIN`, since which nothing was calibrated or trained. Never in
+        a trial that was not on the hand, of a session that was.
     """
 
     session_id: str
@@ -110,13 +113,14 @@ class SessionRow:
     path : str
         Relative to the folder of the study.
     date : datetime.date
-        Of its begin, local time.
+        Of its begin (``created`` of the manifest), in the time zone of this computer.
     start_ns : int
-        ROS time of its begin.
+        ROS time of its begin; where the manifest has another clock, as of a simulated graph, of its
+        first recording.
     protocols : str
-        Those that count, with commas.
+        Those that count, by their begin, with commas: as in `TrialRow`, and the prompted tests.
     place : str
-        `SIMULATOR`, `HAND` or `NOWHERE`.
+        `HAND` where any scored trials were on the hand, else `SIMULATOR`, else `NOWHERE`.
     state : str
         `SCORED`, `FITTING` or `PENDING`.
     duration : float
@@ -127,7 +131,7 @@ class SessionRow:
         Scored and not perturbed; of these:
     n_single, completed_single, n_pair, completed_pair, n_multi, completed_multi : int
     nrmse : float or None
-        Of ``out_x_hat`` in prompted tests, mean over the DOFs that move.
+        Of ``out_x_hat`` in prompted tests, mean over the DOFs that move and over tests.
     unintended : float or None
         Of ``out_x_hat`` in prompted tests, mean over the DOFs; without one, of the trials.
     time_to_target : float or None
@@ -143,7 +147,7 @@ class SessionRow:
     rest_offset : str
         JSON: DOF -> median of ``out_x_hat`` - rest posture while at rest.
     resolvable : str
-        JSON: DOF -> smallest amplitude that can be told from rest.
+        JSON: DOF -> smallest amplitude of ``x_hat`` that can be told from rest.
     latency_p99_ms : float or None
         Tick to command [ms].
     latency_ok, faults_ok : bool or None
