@@ -160,7 +160,7 @@ class Reading:
         return content
 
     def _span(self, bag: str, start_ns: int, end_ns: int) -> None:
-        if end_ns > 0:
+        if 0 < end_ns < 2**63:
             names = [n for n in self.session.manifest["files"] if n.startswith(f"{bag}/")]
             added = max((self._added(n) for n in names), default=0)
             self.spans.append(Span(start_ns, end_ns, added))

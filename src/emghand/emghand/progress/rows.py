@@ -11,14 +11,14 @@ from datetime import date
 
 SINGLE, PAIR, MULTI = "single", "pair", "multi"
 TARGET_CLASSES = (SINGLE, PAIR, MULTI)
-"""Of a target, by the number of DOFs that it asks for: 1, 2, more. These are the active ones that it
-wants away from the start, or, of a posture to be kept, away from rest."""
+"""Of a target, by the number of DOFs that it asks for: 1, 2, more. These are the active ones that
+it wants away from the start, or, of a posture to be kept, away from rest."""
 
 SIMULATOR, HAND, NOWHERE = "simulator", "hand", "none"
 """Where a session took place; `NOWHERE`: without a hand."""
 
 SCORED, FITTING, PENDING = "scored", "fitting", "pending"
-"""Of a session: scored trials; none, only calibrations, collections, prompted tests or free control;
+"""Of a session: scored trials; none, only calibrations, collections, prompted tests, free control;
 none that could be read, though there are data."""
 
 PAUSE_MIN = 15.0

@@ -17,9 +17,10 @@ TASK, TEST = "task", "test"
 MAX_TABLE = 256 * 2**20
 """A table that is larger is not read [byte]."""
 
-_TABLE = re.compile(r"results/(?P<bag>[^/]+)_trials(_\d+)?\.json")
-_PLAN = re.compile(r"results/[^/]+_plan(_\d+)?\.json")
-_DOCUMENT = re.compile(r"results/[^/]+\.json")
+_BAG = re.compile(r"(bags/[\w-]+)/.+", re.ASCII)
+_TABLE = re.compile(r"results/(?P<bag>[\w-]+)_trials(_\d+)?\.json", re.ASCII)
+_PLAN = re.compile(r"results/[\w-]+_plan(_\d+)?\.json", re.ASCII)
+_DOCUMENT = re.compile(r"results/[\w-]+\.json", re.ASCII)
 
 Document = Mapping[str, Any]
 
@@ -57,7 +58,7 @@ def find_runs(session: Session) -> list[Run]:
 
     Bags that it does not list are told as runs that are not recorded: they are not finished.
     """
-    listed = {"/".join(n.split("/")[:2]) for n in session.manifest["files"] if n[:5] == "bags/"}
+    listed = {m[1] for n in session.manifest["files"] if (m := _BAG.fullmatch(n))}
     unlisted = {f"bags/{path.name}" for path in session.bags()} - listed
     tables = [n for n in session.manifest["files"] if _TABLE.fullmatch(n)]
     by_bag: dict[str, Run] = {}

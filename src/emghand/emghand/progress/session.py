@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +19,8 @@ from emghand.progress.summary import of_checks, of_tests, of_trials, place_of
 from emghand.progress.timeline import MINUTE_NS
 from emghand.progress.trials import rounded
 from emghand.storage.sessions import Session
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def content_hash(manifest: Mapping[str, Any]) -> str:
@@ -67,6 +70,7 @@ def read_session(
     if unreadable not in UNREADABLE:
         raise UserError(f"unreadable {unreadable!r}: choose from: {', '.join(UNREADABLE)}")
     session = Session.open(path)
+    _check_identity(session)
     found = Reading(session, force, unreadable)
     found.read()
     return _record(session, found, _relative(session.path, study))
@@ -116,9 +120,18 @@ def _record(session: Session, found: Reading, path: str) -> SessionRecord:
             [[_minutes(g.start_ns - start_ns), _minutes(g.end_ns - g.start_ns)] for g in gaps]
         ),
         recalibrations=0 if begin is None else sum(t > begin for t in taught),
-        problems="\n".join(problems),
+        problems="\n".join(problems).encode(errors="replace").decode(),
     )
     return SessionRecord(row, trials)
+
+
+def _check_identity(session: Session) -> None:
+    """The subject becomes the name of a file, the id a key."""
+    for what, text in (("subject", session.subject), ("id", str(session.manifest["id"]))):
+        if not _NAME.fullmatch(text):
+            raise UserError(
+                f"session {session.path}: {what} {text[:80]!r} of its manifest: no name"
+            )
 
 
 def _relative(path: Path, study: str | Path | None) -> str:

@@ -51,7 +51,8 @@ def time_ns(text: Any) -> int | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
-    return int(moment.timestamp()) * 10**9
+    found = int(moment.timestamp()) * 10**9
+    return found if 0 <= found < 2**63 else None
 
 
 def begin_ns(manifest: Mapping[str, Any]) -> int | None:

@@ -108,12 +108,16 @@ def _parsed(row: Any) -> tuple[TrialSpec, Measures, int, int]:
     )
     start_ns, end_ns = _integer(row["start_ns"]), _integer(row["end_ns"])
     outcome = _text(row["outcome"])
-    if not 0 <= start_ns <= end_ns < 2**63 or spec.trial < 0:
+    if not 0 <= start_ns <= end_ns < 2**63 or not 0 <= spec.trial < 2**31:
         raise ValueError("times or number out of range")
+    if not all(name.replace("_", "").isalnum() for name in spec.dofs):
+        raise ValueError("names of DOFs")
     if outcome not in (*SCORED_OUTCOMES, CANCELLED, ""):
         raise ValueError(f"outcome {outcome!r}")
     numbers = {n: math.nan if row[n] is None else _number(row[n]) for n in NUMBERS}
     counts = {n: _integer(row[n]) for n in ("overshoots", "hold_violations")}
+    if not all(0 <= n < 2**31 for n in counts.values()):
+        raise ValueError("counts out of range")
     details = row.get("details") or {}
     if not isinstance(details, dict):
         raise TypeError("details")

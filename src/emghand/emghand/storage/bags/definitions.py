@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,14 @@ def _from_rosbags(type_name: str) -> str:
         ) from None
 
 
+@functools.lru_cache(maxsize=256)
+def _parsed(type_name: str, definition: str, encoding: str) -> Mapping[str, Any]:
+    """Types of a definition; hundreds of bags hold the same ones."""
+    if encoding == "ros2idl":
+        return get_types_from_idl(definition)
+    return get_types_from_msg(definition, type_name)
+
+
 class Types:
     """Decoders of messages, made from the definitions that a bag carries."""
 
@@ -131,11 +141,7 @@ class Types:
         if not topic.definition:
             raise BagError(f"{topic.name}: the bag holds no definition of {topic.type}")
         try:
-            if topic.encoding == "ros2idl":
-                types = get_types_from_idl(topic.definition)
-            else:
-                types = get_types_from_msg(topic.definition, topic.type)
-            self._store.register(types)
+            self._store.register(dict(_parsed(topic.type, topic.definition, topic.encoding)))
         except TypesysError as error:
             raise BagError(f"{topic.name}: definition of {topic.type}: {error}") from error
         self._known.add(topic.type)

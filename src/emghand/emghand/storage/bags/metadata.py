@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ SHARED_KEY = "emghand_shared_topics"
 
 VERSION = 9
 """Version that Jazzy and Kilted write: QoS profiles as a list of mappings."""
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Both are safe; the one in C, where it was built, is ten times as quick."""
 _NEEDED = {"storage_identifier", "relative_file_paths", "message_count"}
 
 
@@ -28,6 +31,7 @@ def qos_to_text(qos: Sequence[Qos]) -> str:
     return yaml.safe_dump(dump_qos_v9(list(qos)), sort_keys=False).strip() if qos else ""
 
 
+@functools.lru_cache(maxsize=256)
 def qos_from_text(text: str) -> tuple[Qos, ...]:
     """Inverse of `qos_to_text`; also reads the numbers that older distributions wrote."""
     try:
@@ -107,7 +111,7 @@ def read_metadata(folder: Path) -> dict[str, Any] | None:
         When the file cannot be read.
     """
     try:
-        document = yaml.safe_load((folder / METADATA_FILE).read_text())
+        document = yaml.load((folder / METADATA_FILE).read_text(), Loader=_LOADER)
         information = document["rosbag2_bagfile_information"]
     except FileNotFoundError:
         return None
