@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,23 @@ def _parsed(type_name: str, definition: str, encoding: str) -> Mapping[str, Any]
     return get_types_from_msg(definition, type_name)
 
 
+@functools.lru_cache(maxsize=32)
+def types_for(definitions: frozenset[tuple[str, str, str]]) -> Types:
+    """Decoders for all bags with these definitions, which take longer to make than a small bag.
+
+    Parameters
+    ----------
+    definitions : frozenset of (str, str, str)
+        Name of the type, definition and encoding of each topic.
+    """
+    return Types()
+
+
 class Types:
-    """Decoders of messages, made from the definitions that a bag carries."""
+    """Decoders of messages, made from the definitions that a bag carries; of any thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._store: Typestore = rosbags_typestore(Stores.EMPTY)
         self._known: set[str] = set()
 
@@ -141,7 +155,8 @@ class Types:
         if not topic.definition:
             raise BagError(f"{topic.name}: the bag holds no definition of {topic.type}")
         try:
-            self._store.register(dict(_parsed(topic.type, topic.definition, topic.encoding)))
+            with self._lock:
+                self._store.register(dict(_parsed(topic.type, topic.definition, topic.encoding)))
         except TypesysError as error:
             raise BagError(f"{topic.name}: definition of {topic.type}: {error}") from error
         self._known.add(topic.type)
