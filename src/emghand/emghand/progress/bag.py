@@ -16,6 +16,7 @@ from emghand.evaluate.online_bag import (
 )
 from emghand.progress.rows import HAND, NOWHERE, SIMULATOR
 from emghand.storage.bags import BagReader
+from emghand.storage.recording import PeriodKind
 
 PROMPT_TOPIC, STATE_TOPIC = "/task/x_d", "/session/state"
 ESTIMATE_TOPIC, OUTPUT_TOPIC = "/decoder/x_hat", "/decoder/out_x_hat"
@@ -28,6 +29,9 @@ _DRIVEN = ("ARMED", "FAULT")
 """States of a bridge on ``/diagnostics`` in which it has the hand."""
 _BRIDGES = {"servo_bridge": HAND, "mujoco_bridge": SIMULATOR}
 """Where recordings are from whose bridges did not say yet what they drive."""
+
+
+_PERIODS = frozenset(map(int, PeriodKind))
 
 
 @dataclass
@@ -159,7 +163,7 @@ class _Gathered:
             content.out_x_hat.append(message)
         elif topic == STATE_TOPIC:
             content.activity = message.activity or content.activity
-            if self._prompted:
+            if self._prompted and message.period in _PERIODS:
                 content.states.append(message)
         elif content.trials is not None:
             content.trials.take(topic, message)

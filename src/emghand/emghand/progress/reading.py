@@ -91,6 +91,7 @@ class Reading:
         """Trials of the table, else of the bag; and what else the bag tells."""
         trials, why = None, run.problem
         if run.document is not None:
+            self.problems += filter(None, [run.problem])
             try:
                 trials = trials_of_table(run.document, self._id, run.table)
             except UserError as error:

@@ -40,7 +40,7 @@ class Run:
     document : mapping or None
         Content of the table; None: there is none, or it cannot be read.
     problem : str
-        Why there is no content of a table; empty: there is.
+        Why there is no content of a table, or what is wrong with its bag; empty: nothing is.
     recorded : bool
         False: neither a table nor a bag can be read.
     """
@@ -61,15 +61,24 @@ def find_runs(session: Session) -> list[Run]:
     listed = {m[1] for n in session.manifest["files"] if (m := _BAG.fullmatch(n))}
     unlisted = {f"bags/{path.name}" for path in session.bags()} - listed
     tables = [n for n in session.manifest["files"] if _TABLE.fullmatch(n)]
+
+    def why(bag: str) -> str:
+        return f"{bag}: is not finished, or not entered: emghand session repair {session.path}"
+
     by_bag: dict[str, Run] = {}
     alone: list[Run] = []
     # fitts_trials_10 after fitts_trials_2: the last one that speaks of a bag counts.
     for name in sorted(tables, key=lambda n: (len(n), n)):
-        run = _of_table(session, name, listed)
-        if run.bag:
+        run = _of_table(session, name, listed | unlisted)
+        if run.bag in listed:
             by_bag[run.bag] = run
-        else:
-            alone.append(run)
+            continue
+        if run.bag in unlisted:
+            # The recorder was lost on the way; the table is whole.
+            unlisted.remove(run.bag)
+            problem = "; ".join(filter(None, (run.problem, why(run.bag))))
+            run = replace(run, bag="", problem=problem, recorded=run.document is not None)
+        alone.append(run)
     known = {bag for bag, run in by_bag.items() if run.activity}
     activities = _activities(session) if (listed | unlisted) - known else {}
     found = []
@@ -78,10 +87,10 @@ def find_runs(session: Session) -> list[Run]:
         if not run.activity:
             run = replace(run, activity=activities.get(bag, ""))
         found.append(run)
-    for bag in sorted(unlisted):
-        why = f"{bag}: is not finished, or not entered: emghand session repair {session.path}"
-        found.append(Run(activities.get(bag, ""), problem=why, recorded=False))
-    return found + alone
+    unfinished = (
+        Run(activities.get(bag, ""), problem=why(bag), recorded=False) for bag in sorted(unlisted)
+    )
+    return [*found, *unfinished, *alone]
 
 
 def read_document(session: Session, name: str) -> Document:
@@ -134,23 +143,23 @@ def check_bag(session: Session, bag: str) -> None:
             raise UserError(f"{name}: has changed since it was written")
 
 
-def _of_table(session: Session, name: str, listed: Collection[str]) -> Run:
+def _of_table(session: Session, name: str, bags: Collection[str]) -> Run:
+    """Run of a table, with its bag where that is one of `bags`."""
+    # Unless it says otherwise, a table is of the bag that it is named after.
+    match = _TABLE.fullmatch(name)
+    bag = f"bags/{match['bag']}" if match else ""
+    problem, activity, document = "", "", None
     try:
         document = read_document(session, name)
+        reference = str(document.get("bag") or "")
+        bag = session.resolve(reference, name) if reference else ""
+        activity = str(document.get("activity") or "")
+        if not activity:
+            raise UserError(f"{name}: does not say what it is of")
     except UserError as error:
-        # A table is named after its bag.
-        match = _TABLE.fullmatch(name)
-        bag = f"bags/{match['bag']}" if match else ""
-        there = bag in listed
-        return Run("", bag if there else "", name, None, str(error), recorded=there)
-    bag = str(document.get("bag") or "")
-    bag = session.resolve(bag, name) if bag else ""
-    activity = document.get("activity")
-    if not isinstance(activity, str) or not activity:
-        there = bag in listed
-        why = f"{name}: does not say what it is of"
-        return Run("", bag if there else "", name, None, why, recorded=there)
-    return Run(activity, bag if bag in listed else "", name, document)
+        document, problem = None, str(error)
+    bag = bag if bag in bags else ""
+    return Run(activity, bag, name, document, problem, bool(bag) or document is not None)
 
 
 def _activities(session: Session) -> dict[str, str]:

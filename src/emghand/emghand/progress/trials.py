@@ -42,10 +42,9 @@ def trials_of_table(
     found = []
     for place, row in enumerate(rows, 1):
         try:
-            spec, measures, start_ns, end_ns = _parsed(row)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            found.append(_row(*_parsed(row), session_id, protocol))
+        except (KeyError, TypeError, ValueError, OverflowError, UserError) as error:
             raise UserError(f"its trial {place} makes no sense ({error})") from error
-        found.append(_row(spec, measures, start_ns, end_ns, session_id, protocol))
     return _scored(found)
 
 
@@ -110,8 +109,6 @@ def _parsed(row: Any) -> tuple[TrialSpec, Measures, int, int]:
     outcome = _text(row["outcome"])
     if not 0 <= start_ns <= end_ns < 2**63 or not 0 <= spec.trial < 2**31:
         raise ValueError("times or number out of range")
-    if not all(name.replace("_", "").isalnum() for name in spec.dofs):
-        raise ValueError("names of DOFs")
     if outcome not in (*SCORED_OUTCOMES, CANCELLED, ""):
         raise ValueError(f"outcome {outcome!r}")
     numbers = {n: math.nan if row[n] is None else _number(row[n]) for n in NUMBERS}
@@ -156,6 +153,8 @@ def _row(
     session_id: str,
     protocol: str,
 ) -> TrialRow:
+    if not all(name.replace("_", "").isalnum() for name in spec.dofs):
+        raise UserError("its DOFs have no proper names")
     counting = _counting(spec)
     return TrialRow(
         session_id=session_id,

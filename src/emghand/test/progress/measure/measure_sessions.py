@@ -57,6 +57,8 @@ def way(goal, speed=1.0, drift=0.0, seconds=4.0):
 class Sitting:
     """A session in which things happen at chosen minutes."""
 
+    lost_recorder = False
+
     def __init__(self, path, subject="p07", day=0):
         self.session = Session.create(path, subject)
         self.path = self.session.path
@@ -153,6 +155,7 @@ class Sitting:
     def end(self, bag_path, activity, now, bag, rows):
         if bag:
             self.recorder.stop()
+        if bag and not self.lost_recorder:
             self.session.add_file(bag_path.absolute())
         if rows is not None:
             inside = f"bags/{bag_path.name}" if bag else ""

@@ -16,6 +16,7 @@ from emghand.progress.frames import sessions_frame, trials_frame
 from emghand.progress.session import content_hash, read_session
 from emghand.progress.trials import trials_of_table
 from emghand.storage.bags import reader as bag_reader
+from emghand.storage.resume import write_plan
 from emghand.storage.session_save import load_sessions
 from emghand.storage.sessions import Session
 
@@ -125,6 +126,23 @@ def test_a_bag_that_is_not_finished_makes_a_session_pending(sitting):
     with pytest.raises(UserError, match=r"bags/fitts: is not finished, .* session repair"):
         read_session(sitting.path)
     assert read_session(sitting.path, unreadable="warn").row.state == "pending"
+
+
+def test_where_the_recorder_was_lost_the_table_counts_and_the_bag_is_told(sitting):
+    sitting.lost_recorder = True
+    sitting.task(10.0, specs())
+    row = read_session(sitting.path).row
+    assert (row.state, row.n_trials, row.place) == ("scored", 4, "none")
+    assert "bags/fitts: is not finished, or not entered" in row.problems
+    spoil(sitting)
+    assert read_session(sitting.path, unreadable="warn").row.state == "pending"
+
+
+def test_a_recording_of_a_collection_that_is_not_finished_is_told_and_no_more(sitting):
+    write_plan(sitting.session, "collect", "bags/collect", 4, {"seed": 1})
+    (sitting.path / "bags/collect").mkdir()
+    row = read_session(sitting.path).row
+    assert (row.state, "bags/collect: is not finished" in row.problems) == ("fitting", True)
 
 
 def test_a_bag_that_was_cut_costs_its_checks_but_not_the_trials_of_the_table(sitting):
