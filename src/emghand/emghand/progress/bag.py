@@ -178,8 +178,8 @@ class _Gathered:
 
     def _diagnosed(self, status: Any) -> None:
         values = {v.key: v.value for v in status.values}
-        if "commander" not in values or "state" not in values:
-            return
+        if "state" not in values or not {"place", "commander"} & values.keys():
+            return  # no bridge of a hand
         name = str(status.name).rpartition("/")[2]
         place = values.get("place") or _BRIDGES.get(name, NOWHERE)
         self.bridges.add(place)

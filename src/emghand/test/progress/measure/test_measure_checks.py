@@ -119,6 +119,7 @@ MUJOCO = {"name": "mujoco_bridge", "place": "simulator"}
         ([{"name": "left/servo_bridge"}], "hand"),
         ([{"name": "mujoco_bridge"}], "simulator"),
         ([{"name": "my_hand", "place": "hand"}], "hand"),
+        ([{"name": "my_hand", "place": "hand", "commander": ""}], "hand"),
         ([{"name": "my_hand"}], "none"),
         ([{"name": "servo_bridge", "state": "ARMED", "commander": ""}], "none"),
         ([], "none"),
