@@ -68,13 +68,23 @@ class _BoundedLoader(yaml.SafeLoader):
         return size
 
 
+_QUICK: Any = getattr(yaml, "CSafeLoader", _BoundedLoader)
+
+
 def _check_count(values: int) -> None:
     if values > MOST_VALUES:
         raise _TooMuch(f"more than {MOST_VALUES} values, those of aliases counted in full")
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str, *, quick: bool = False) -> Any:
     """Value of a YAML text; None when it is empty.
+
+    Parameters
+    ----------
+    text : str
+    quick : bool
+        For files that programs wrote: a text without aliases, of which nothing expands, goes through
+        libyaml, ten times as fast. What it holds may then be 1000 levels deep.
 
     Raises
     ------
@@ -82,7 +92,8 @@ def parse_yaml(text: str) -> Any:
         When it is not YAML, or passes a limit of this module.
     """
     try:
-        loader = _BoundedLoader(text)
+        plain = quick and "&" not in text and "*" not in text
+        loader = _QUICK(text) if plain else _BoundedLoader(text)
         try:
             return loader.get_single_data()
         finally:
@@ -94,7 +105,9 @@ def parse_yaml(text: str) -> Any:
         raise UserError(f"a value is not of its kind: {one_line(error)}") from error
 
 
-def read_yaml(path: str | Path, what: str = "", *, most_bytes: int = MOST_BYTES) -> Any:
+def read_yaml(
+    path: str | Path, what: str = "", *, most_bytes: int = MOST_BYTES, quick: bool = False
+) -> Any:
     """Content of a YAML file in UTF-8; None when it is empty.
 
     Parameters
@@ -104,6 +117,8 @@ def read_yaml(path: str | Path, what: str = "", *, most_bytes: int = MOST_BYTES)
         What the file is meant to be, for the message: ``task``. Without it the message does not
         name the file.
     most_bytes : int
+    quick : bool
+        As of `parse_yaml`.
 
     Raises
     ------
@@ -115,7 +130,7 @@ def read_yaml(path: str | Path, what: str = "", *, most_bytes: int = MOST_BYTES)
             data = file.read(most_bytes + 1)
         if len(data) > most_bytes:
             raise UserError(f"is larger than {most_bytes} bytes")
-        return parse_yaml(data.decode("utf-8"))
+        return parse_yaml(data.decode("utf-8"), quick=quick)
     except OSError as error:
         reason = error.strerror or str(error)
     except ValueError as error:  # of `parse_yaml`, of a NUL in the path, of another encoding

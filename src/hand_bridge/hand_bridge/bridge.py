@@ -18,6 +18,7 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from emghand.dofs import DEFAULT_DOFS, dof_names, parse_dofs
+from emghand.progress.rows import NOWHERE
 from emghand.settings import check, setting
 from emghand.storage.recording import PeriodKind
 from emghand_ros import qos
@@ -76,12 +77,20 @@ class HandBridge(EmghandNode):
         Makes the device from its settings, the names of the DOFs, and the local stop.
     safety : SafetySettings
         Defaults for this kind of device.
+    place : str
+        What it drives, `HAND` or `SIMULATOR`, for whoever reads a recording.
     """
 
     def __init__(
-        self, name: str, settings: type, make_hand: MakeHand, safety: SafetySettings
+        self,
+        name: str,
+        settings: type,
+        make_hand: MakeHand,
+        safety: SafetySettings,
+        place: str = NOWHERE,
     ) -> None:
         super().__init__(name)
+        self._place = place
         self._settings = SettingsParameters(self, BridgeSettings).value
         self._device = SettingsParameters(self, settings).value
         self._safety = SettingsParameters(
@@ -290,6 +299,7 @@ class HandBridge(EmghandNode):
         fresh = status.refused - self._refused_before
         self._refused_before = status.refused
         values: dict[str, object] = {
+            "place": self._place,
             "state": status.state.name,
             "fault": status.fault,
             "fault_action": status.fault_action,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emghand.progress.rows import HAND
 from hand_bridge.bridge import HandBridge, run_bridge
 from hand_bridge.hands.servo_hand import ServoHand, ServoSettings
 from hand_bridge.safety import SafetySettings
@@ -18,7 +19,7 @@ SERVO_SAFETY = SafetySettings(
 
 def make_node() -> HandBridge:
     """Bridge to the servos."""
-    return HandBridge("servo_bridge", ServoSettings, ServoHand, SERVO_SAFETY)
+    return HandBridge("servo_bridge", ServoSettings, ServoHand, SERVO_SAFETY, HAND)
 
 
 def main() -> int:

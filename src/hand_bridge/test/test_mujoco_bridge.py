@@ -88,6 +88,7 @@ def test_bad_messages_are_refused_counted_and_do_not_move_the_hand(bench, reason
     assert bench.at(REST)
     if reason == "not_finite":
         bench.stream(REST, lambda: bench.diagnostics.get("refused.not_finite") == str(before + 5))
+        assert bench.diagnostics["place"] == "simulator"
 
 
 def test_a_second_publisher_is_refused(bench):

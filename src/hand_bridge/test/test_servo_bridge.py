@@ -53,6 +53,7 @@ def test_unplugged_and_plugged_in_again_it_stays_disarmed(setup):
     emulator = setup.replace_servos()
     bench.stream(FLEXED, lambda: bench.state == HandStatus.DISARMED)
     bench.stream(FLEXED, lambda: int(bench.diagnostics.get("reconnects", 0)) > 0)
+    assert bench.diagnostics["place"] == "hand"
     assert emulator.all("torque") == [0] * 3
     assert emulator.all("position") == [2048] * 3
     setup.flex()

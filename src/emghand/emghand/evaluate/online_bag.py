@@ -15,7 +15,6 @@ from emghand.errors import UserError
 from emghand.evaluate.online import Measures, measures, measures_of
 from emghand.settings import SettingsError, from_mapping
 from emghand.storage.bags import BagReader
-from emghand.storage.bags.messages import RawMessage
 from emghand.tasks.losses import LossWeights
 from emghand.tasks.spec import Floats, TrialSpec
 from emghand.tasks.trial import TrialRun
@@ -72,44 +71,83 @@ def read_trials(path: str | Path, hand_topic: str = HAND_TOPIC) -> list[BagTrial
     UserError
         When the bag cannot be read, has no trials of a task, or no positions of the hand.
     """
-    specs: list[tuple[int, TrialSpec]] = []
-    results: list[Mapping[str, Any]] = []
-    stamps: list[int] = []
-    rows: list[tuple[tuple[str, ...], Floats]] = []
+    gathered = TrialMessages(path, hand_topic)
     with BagReader(path) as reader:
         for message in reader.messages([SPEC_TOPIC, RESULT_TOPIC, hand_topic]):
-            if message.topic == SPEC_TOPIC:
-                specs.append(_spec(reader, message))
-            elif message.topic == RESULT_TOPIC:
-                results.append(_result(reader.decode(message)))
-            else:
-                state: Any = reader.decode(message)
-                stamp = _ns(state.header.stamp)
-                if stamps and stamp <= stamps[-1]:
-                    continue  # as live: time does not go back
-                stamps.append(stamp)
-                rows.append((tuple(state.name), np.array(state.position, np.float64)))
-                if len(rows) > MAX_TICKS:
-                    raise UserError(f"bag {path}: more than {MAX_TICKS} positions of the hand")
-    if not specs and any(r["id"] for r in results):
-        raise UserError(f"bag {path}: in none of its trials was the start posture taken up")
-    if not specs:
-        raise UserError(f"bag {path}: holds no trial of a task ({SPEC_TOPIC})")
-    if not rows:
-        raise UserError(f"bag {path}: holds no positions of the hand on {hand_topic}")
-    ends = [start for start, _ in specs[1:]] + [2**63 - 1]
-    return [
-        _trial(path, spec, start, end, stamps, rows, _matching(results, spec, start))
-        for (start, spec), end in zip(specs, ends, strict=True)
-    ]
+            gathered.take(message.topic, reader.decode(message))
+    return gathered.trials()
+
+
+class TrialMessages:
+    """What a bag says of the trials of tasks, message by message.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the bag, for error messages.
+    hand_topic : str
+        Where the positions of the hand are.
+    """
+
+    def __init__(self, path: str | Path, hand_topic: str = HAND_TOPIC) -> None:
+        self._path = path
+        self._hand_topic = hand_topic
+        self._specs: list[tuple[int, TrialSpec]] = []
+        self._results: list[Mapping[str, Any]] = []
+        self._stamps: list[int] = []
+        self._rows: list[tuple[tuple[str, ...], Floats]] = []
+
+    def take(self, topic: str, message: Any) -> None:
+        """Take a decoded message; those of other topics are passed over.
+
+        Raises
+        ------
+        UserError
+            When a trial makes no sense, or there are too many positions.
+        """
+        if topic == SPEC_TOPIC:
+            self._specs.append(_spec(message))
+        elif topic == RESULT_TOPIC:
+            self._results.append(_result(message))
+        elif topic == self._hand_topic:
+            stamp = _ns(message.header.stamp)
+            if self._stamps and stamp <= self._stamps[-1]:
+                return  # as live: time does not go back
+            self._stamps.append(stamp)
+            self._rows.append((tuple(message.name), np.array(message.position, np.float64)))
+            if len(self._rows) > MAX_TICKS:
+                raise UserError(f"bag {self._path}: more than {MAX_TICKS} positions of the hand")
+
+    def trials(self) -> list[BagTrial]:
+        """The trials, in order, with their measures.
+
+        Raises
+        ------
+        UserError
+            When there are no trials of a task, or no positions of the hand.
+        """
+        path, specs = self._path, self._specs
+        if not specs and any(r["id"] for r in self._results):
+            raise UserError(f"bag {path}: in none of its trials was the start posture taken up")
+        if not specs:
+            raise UserError(f"bag {path}: holds no trial of a task ({SPEC_TOPIC})")
+        if not self._rows:
+            raise UserError(f"bag {path}: holds no positions of the hand on {self._hand_topic}")
+        ends = [start for start, _ in specs[1:]] + [2**63 - 1]
+        return [
+            self._trial(spec, start, end) for (start, spec), end in zip(specs, ends, strict=True)
+        ]
+
+    def _trial(self, spec: TrialSpec, start_ns: int, next_ns: int) -> BagTrial:
+        recorded = _matching(self._results, spec, start_ns)
+        return _trial(self._path, spec, start_ns, next_ns, self._stamps, self._rows, recorded)
 
 
 def _ns(stamp: Any) -> int:
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
-def _spec(reader: BagReader, message: RawMessage) -> tuple[int, TrialSpec]:
-    m: Any = reader.decode(message)
+def _spec(m: Any) -> tuple[int, TrialSpec]:
     spec = TrialSpec(
         task=m.task,
         kind=m.kind,

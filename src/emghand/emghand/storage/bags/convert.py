@@ -70,15 +70,17 @@ def read_recording(
         damaged = reader.damaged
     parts = split_streams(str(path), messages[names["emg/info"]], messages[names["emg/raw"]])
     info, blocks = _choose(str(path), parts, stream)
-    x_d = _series(messages[names["task/x_d"]], 0.0) or _series(messages[names["glove/dof"]], 0.0)
-    periods = _periods(messages[names["session/state"]])
+    x_d = series_of(messages[names["task/x_d"]], 0.0) or series_of(
+        messages[names["glove/dof"]], 0.0
+    )
+    periods = periods_of(messages[names["session/state"]])
     return Recording(
         source=str(path),
         stream=info,
         blocks=blocks,
         x_d=x_d,
-        x_hat=_series(messages[names["decoder/x_hat"]], np.nan),
-        out_x_hat=_series(messages[names["decoder/out_x_hat"]], np.nan),
+        x_hat=series_of(messages[names["decoder/x_hat"]], np.nan),
+        out_x_hat=series_of(messages[names["decoder/out_x_hat"]], np.nan),
         periods=periods,
         digest=recording_digest(info, blocks, x_d, periods),
         repairs=_repairs(str(path), damaged, blocks),
@@ -249,7 +251,8 @@ def _choose(
     raise BagError(f"{source}: holds {len(parts)} EMG streams ({known}); choose one of them")
 
 
-def _series(messages: Sequence[Any], missing: float) -> Series | None:
+def series_of(messages: Sequence[Any], missing: float) -> Series | None:
+    """Values over time from decoded JointStates; `missing` where one lacks a name of others."""
     # Whoever listens live refuses a message without a position for every name.
     messages = [m for m in messages if len(m.name) == len(m.position)]
     if not messages:
@@ -266,7 +269,8 @@ def _series(messages: Sequence[Any], missing: float) -> Series | None:
     return Series(tuple(names), stamps, values)
 
 
-def _periods(messages: Sequence[Any]) -> list[Period]:
+def periods_of(messages: Sequence[Any]) -> list[Period]:
+    """Periods, in order of time, from decoded SessionStates."""
     periods: list[Period] = []
     for message in sorted(messages, key=stamp_ns):
         period = Period(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +114,31 @@ def _from_rosbags(type_name: str) -> str:
         ) from None
 
 
+@functools.lru_cache(maxsize=256)
+def _parsed(type_name: str, definition: str, encoding: str) -> Mapping[str, Any]:
+    """Types of a definition; hundreds of bags hold the same ones."""
+    if encoding == "ros2idl":
+        return get_types_from_idl(definition)
+    return get_types_from_msg(definition, type_name)
+
+
+@functools.lru_cache(maxsize=32)
+def types_for(definitions: frozenset[tuple[str, str, str]]) -> Types:
+    """Decoders for all bags with these definitions, which take longer to make than a small bag.
+
+    Parameters
+    ----------
+    definitions : frozenset of (str, str, str)
+        Name of the type, definition and encoding of each topic.
+    """
+    return Types()
+
+
 class Types:
-    """Decoders of messages, made from the definitions that a bag carries."""
+    """Decoders of messages, made from the definitions that a bag carries; of any thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._store: Typestore = rosbags_typestore(Stores.EMPTY)
         self._known: set[str] = set()
 
@@ -131,11 +155,8 @@ class Types:
         if not topic.definition:
             raise BagError(f"{topic.name}: the bag holds no definition of {topic.type}")
         try:
-            if topic.encoding == "ros2idl":
-                types = get_types_from_idl(topic.definition)
-            else:
-                types = get_types_from_msg(topic.definition, topic.type)
-            self._store.register(types)
+            with self._lock:
+                self._store.register(dict(_parsed(topic.type, topic.definition, topic.encoding)))
         except TypesysError as error:
             raise BagError(f"{topic.name}: definition of {topic.type}: {error}") from error
         self._known.add(topic.type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,14 +25,19 @@ SHARED_KEY = "emghand_shared_topics"
 
 VERSION = 9
 """Version that Jazzy and Kilted write: QoS profiles as a list of mappings."""
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""The same text, ten times as fast where PyYAML was built with libyaml."""
 _NEEDED = {"storage_identifier", "relative_file_paths", "message_count"}
 
 
 def qos_to_text(qos: Sequence[Qos]) -> str:
     """QoS profiles as the YAML text that an MCAP channel carries."""
-    return yaml.safe_dump(dump_qos_v9(list(qos)), sort_keys=False).strip() if qos else ""
+    if not qos:
+        return ""
+    return str(yaml.dump(dump_qos_v9(list(qos)), Dumper=_DUMPER, sort_keys=False)).strip()
 
 
+@functools.lru_cache(maxsize=256)
 def qos_from_text(text: str) -> tuple[Qos, ...]:
     """Inverse of `qos_to_text`; also reads the numbers that older distributions wrote."""
     try:
@@ -89,7 +95,8 @@ def bag_information(
 
 def to_text(information: Mapping[str, Any]) -> str:
     """Metadata as YAML."""
-    return yaml.safe_dump({"rosbag2_bagfile_information": dict(information)}, sort_keys=False)
+    document = {"rosbag2_bagfile_information": dict(information)}
+    return str(yaml.dump(document, Dumper=_DUMPER, sort_keys=False))
 
 
 def write_metadata(folder: Path, information: Mapping[str, Any]) -> None:
@@ -114,9 +121,8 @@ def read_metadata(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        information = read_yaml(path, "metadata", most_bytes=MOST_BYTES)[
-            "rosbag2_bagfile_information"
-        ]
+        document = read_yaml(path, "metadata", most_bytes=MOST_BYTES, quick=True)
+        information = document["rosbag2_bagfile_information"]
     except UserError as error:
         raise BagError(f"{error}; run: emghand session repair") from error
     except (KeyError, TypeError) as error:

@@ -16,7 +16,7 @@ from mcap.summary import Summary
 from rosbags.serde import SerdeError
 
 from emghand.storage.bags import metadata
-from emghand.storage.bags.definitions import Types
+from emghand.storage.bags.definitions import types_for
 from emghand.storage.bags.messages import BagError, Closing, RawMessage, Topic
 from emghand.storage.bags.scan import Damage, is_complete, scan
 
@@ -110,7 +110,6 @@ class BagReader(Closing):
         self.start_ns = 2**63 - 1
         self.end_ns = 0
         self._salvage = salvage
-        self._types = Types()
         self._files: list[_File] = []
         try:
             for file in bag_files(path):
@@ -124,6 +123,8 @@ class BagReader(Closing):
         if not self.message_count:
             self.start_ns = 0
         self.topics = dict(sorted(self.topics.items()))
+        known = ((t.type, t.definition, t.encoding) for t in self.topics.values())
+        self._types = types_for(frozenset(known))
 
     @property
     def damaged(self) -> bool:

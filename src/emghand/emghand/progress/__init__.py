@@ -1,0 +1,1 @@
+"""A subject's progress over weeks: where a person stands, what is missing, how they got there."""
