@@ -130,7 +130,9 @@ def _earlier(
     if not fits or kept["date"].tolist() != [day for day in days if day < since]:
         return []
     rows = kept.astype("object")
-    return rows.where(rows.notna(), None).to_dict("records")
+    names = list(rows.columns)
+    values = rows.where(rows.notna(), None).itertuples(index=False, name=None)
+    return [dict(zip(names, row, strict=True)) for row in values]
 
 
 def _status(
