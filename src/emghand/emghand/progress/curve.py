@@ -133,7 +133,7 @@ def counts(difficulty: ArrayLike, reached: ArrayLike) -> tuple[Floats, Floats, F
     levels, which = np.unique(rounded, return_inverse=True)
     n_trials = np.bincount(which, np.ones(len(rounded)), len(levels))
     n_reached = np.bincount(which, np.asarray(reached, np.float64), len(levels))
-    return levels, n_reached, n_trials
+    return np.asarray(levels, np.float64), np.asarray(n_reached), np.asarray(n_trials, np.float64)
 
 
 def fit_curve(

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import date, timedelta
 
+import numpy as np
+
 from emghand.progress.frames import sessions_frame, trials_frame
 from emghand.progress.rows import (
     FITTING,
@@ -134,3 +136,72 @@ def frames(*made):
     rows = [row for row, _ in made]
     trials = [t for _, own in made for t in own]
     return sessions_frame(rows), trials_frame(trials)
+
+
+def learner(seed=0, *, subject="p01", n=32, ceiling=3.6, regress=True, hand_from=24):
+    """Sessions of a person who learns: three of four days, later on the hand, with a regress."""
+    rng = np.random.default_rng(seed)
+    made = [calibration(0, f"{subject}-00")]
+    number = 0
+    for i in range(1, n):
+        number += int(rng.choice([1, 1, 1, 2, 3]))
+        skill = 1.0 - np.exp(-i / 9.0)
+        if regress and n // 2 <= i < n // 2 + 4:
+            skill *= 0.45
+        made.append(_practice(rng, f"{subject}-{i:02d}", number, skill, ceiling, i >= hand_from))
+        if i == 7:
+            made.append(_practice(rng, f"{subject}-{i:02d}b", number, skill, ceiling, False))
+    return frames(*((replace(row, subject=subject), trials) for row, trials in made))
+
+
+def _practice(rng, name, number, skill, ceiling, hand):
+    trials = []
+    for i in range(int(rng.integers(64, 90))):
+        kind = "pair" if rng.random() < 0.35 else "single"
+        radius = float(rng.choice([0.1, 0.15, 0.2]))
+        difficulty = float(np.log2(rng.choice([0.5, 0.8]) / (2 * radius) + 1.0))
+        middle = 0.9 + ceiling * skill - (0.4 if kind == "pair" else 0.0)
+        done = bool(rng.random() < 0.04 + 0.94 / (1.0 + np.exp((difficulty - middle) / 0.35)))
+        time = float(0.6 + (0.4 + 1.8 * (1 - skill)) * difficulty * rng.lognormal(0, 0.25))
+        trials.append(
+            trial(
+                name,
+                i,
+                target_class=kind,
+                radius=radius,
+                difficulty=difficulty,
+                outcome="completed" if done else "timeout",
+                time_to_target=time if done else None,
+                path_efficiency=0.5 + 0.4 * skill if done else None,
+                throughput=difficulty / time if done else None,
+                overshoots=int(rng.poisson(1.5 - 1.2 * skill)),
+                after_pause=hand and i > 50,
+            )
+        )
+    done = [t.outcome == "completed" for t in trials]
+    n, reached = {}, {}
+    for kind in ("single", "pair"):
+        own = [d for t, d in zip(trials, done, strict=True) if t.target_class == kind]
+        n[kind], reached[kind] = len(own), sum(own)
+    later = [d for t, d in zip(trials, done, strict=True) if t.after_pause]
+    row, _ = session(
+        number,
+        name,
+        state=SCORED,
+        protocols="fitts",
+        place=HAND if hand else SIMULATOR,
+        duration=float(rng.uniform(25, 50)),
+        n_trials=len(trials),
+        n_single=n["single"],
+        completed_single=reached["single"],
+        n_pair=n["pair"],
+        completed_pair=reached["pair"],
+        n_after_pause=len(later),
+        completed_after_pause=sum(later),
+        nrmse=float(0.33 - 0.2 * skill),
+        unintended=float(0.2 - 0.12 * skill),
+        latency_ok=True if hand else None,
+        faults_ok=True if hand else None,
+        pauses="[[30.0, 16.0]]" if hand else "[]",
+    )
+    return row, trials
