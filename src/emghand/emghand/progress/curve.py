@@ -31,8 +31,10 @@ _DECIMALS = 6
 _POINTS = 13
 """Of the search along each parameter."""
 _NARROWINGS = 4
-_OUTWARDS, _SHRINK, _HEIGHTS = 20, 0.8, 11
-"""How the outermost plausible curves are found: steps, their shrinking, places on the curve."""
+_OUTWARDS, _SHRINK = 20, 0.8
+"""Steps by which the outermost plausible curves are found, and how they shrink."""
+_BAND = 25
+"""Points of the band."""
 _TINY = 1e-9
 
 
@@ -182,7 +184,7 @@ def fit_curve(
     low, high = plausible.min(axis=0), plausible.max(axis=0)
     step = (high - low) / (_POINTS - 1)
     is_open = np.column_stack((low <= bounds[:, 0] + step, high >= bounds[:, 1] - step))
-    grid = np.linspace(levels[0], levels[-1], 61)
+    grid = np.linspace(levels[0], levels[-1], _BAND)
     curves = success(plausible, grid)
     bias, threshold, easy, hard = map(float, best)
     return Curve(
@@ -243,15 +245,16 @@ class _Likelihood:
             box = np.column_stack((inside.min(axis=0) - step, inside.max(axis=0) + step))
             box = np.clip(box, bounds[:, :1], bounds[:, 1:])
         step = (box[:, 1] - box[:, 0]) / (_POINTS - 1)
-        heights = np.linspace(self.levels[0], self.levels[-1], _HEIGHTS)
+        grid = np.linspace(self.levels[0], self.levels[-1], _BAND)
         around = _grid(np.tile([-1.0, 1.0], (len(PARAMETERS), 1)), 3)
         # Plausible points lie along ridges: steps go along these as well.
         spreads, ridges = np.linalg.eigh(np.cov(inside.T))
         along = around * np.sqrt(np.maximum(spreads, 0.0)) @ ridges.T
         steps = np.concatenate((around * step, along))
         for _ in range(_OUTWARDS):
-            measured = np.column_stack((inside, success(inside, heights)))
-            outer = inside[np.concatenate((measured.argmin(axis=0), measured.argmax(axis=0)))]
+            measured = np.column_stack((inside, success(inside, grid)))
+            ends = np.concatenate((measured.argmin(axis=0), measured.argmax(axis=0)))
+            outer = inside[np.unique(ends)]
             points = (outer[:, None] + steps).reshape(-1, len(PARAMETERS))
             points = np.clip(points, bounds[:, 0], bounds[:, 1])
             inside = np.concatenate((outer, points[self.of(points) >= least]))

@@ -64,14 +64,14 @@ class Days:
     ----------
     dates : iterable of date
         At least one; the first one is day 1.
-    last : date, optional
-        Where the axis ends; default: the last of `dates`.
+    span : int, optional
+        Days that the axis is long; default: up to the last of `dates`.
     """
 
-    def __init__(self, dates: Iterable[date], last: date | None = None) -> None:
+    def __init__(self, dates: Iterable[date], span: int | None = None) -> None:
         known = sorted(set(dates))
         self.first = known[0]
-        self.span = ((last or known[-1]) - self.first).days + 1
+        self.span = span or (known[-1] - self.first).days + 1
         # Of sessions that are a week apart the bars are wide enough to be seen.
         gaps = [(b - a).days for a, b in itertools.pairwise(known)]
         self.step = min(gaps, default=1)
@@ -87,8 +87,8 @@ class Days:
 
     def frame(self, axis: Any, *, label: bool = True) -> None:
         """Limits, ticks and name of the axis."""
-        half = 0.5 * self.step
-        axis.set_xlim(1 - half - 0.1, self.span + half + 0.1)
+        margin = 0.5 * self.step + 0.008 * self.span
+        axis.set_xlim(1 - margin, self.span + margin)
         steps = (1, 2, 5, 7, 10, 14, 28, 56, 112, 364)
         step = next((s for s in steps if self.span / s <= _TICKS), 728)
         ticks = np.arange(1, self.span + 1, step)
@@ -100,14 +100,14 @@ class Days:
 
 
 def level_lines(axis: Any, days: Days, reached: Mapping[str, tuple[date, str]]) -> None:
-    """A line in the level's colour where each level was first reached."""
+    """A line in the level's colour where each level was first reached, between two days."""
     for level, day in _lines(reached).items():
         axis.axvline(
             days.of([day])[0] - 0.5 * days.step,
             color=COLORS[level],
             linestyle=_DASHES[level],
             linewidth=1.3,
-            zorder=0.5,
+            zorder=1.5,
         )
 
 

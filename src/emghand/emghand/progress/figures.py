@@ -108,13 +108,15 @@ def size_figure(dates: pd.DataFrame, sessions: pd.DataFrame, trials: pd.DataFram
     np.add.at(n_trials, (size, column), 1)
     np.add.at(n_reached, (size, column), reached)
     with style.drawing():
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
         figure, axes = style.grid_of_axes(1, height=1.4 + 0.26 * len(names))
         axis = axes[0, 0]
         half = 0.5 * days.step
-        mesh = None
         for day in np.unique(column):
             shares = np.ma.masked_invalid(_divide(n_reached[:, day], n_trials[:, day]))
-            mesh = axis.pcolormesh(
+            axis.pcolormesh(
                 [day + 1 - half, day + 1 + half],
                 np.arange(len(names) + 1),
                 shares[:, None],
@@ -128,7 +130,8 @@ def size_figure(dates: pd.DataFrame, sessions: pd.DataFrame, trials: pd.DataFram
         axis.set_ylabel("radius of the target\n[normalised position]")
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
-        bar = figure.colorbar(mesh, ax=axis, pad=0.01, aspect=12)
+        scale = ScalarMappable(Normalize(0.0, 1.0), "cividis")
+        bar = figure.colorbar(scale, ax=axis, pad=0.01, aspect=12)
         bar.set_label("share reached")
         bar.outline.set_visible(False)
         _finish(figure, axes, days, dates)
@@ -159,6 +162,16 @@ def status_figure(dates: pd.DataFrame) -> Figure:
         for begin, end, level in zip(at, ends, best, strict=True):
             color = COLORS[LEVELS[level]]
             axis.fill_between([begin, end], -0.5, level, color=color, alpha=0.25, linewidth=0)
+        lower = raw < best
+        axis.vlines(
+            at[lower],
+            raw[lower],
+            best[lower],
+            color=style.VERMILION,
+            linewidth=0.8,
+            linestyle=(0, (2, 1.5)),
+            label="gone back",
+        )
         axis.step(
             np.append(at, ends[-1]),
             np.append(best, best[-1]),
@@ -292,7 +305,7 @@ def _legend(axis: Any) -> None:
             handles,
             names,
             loc="lower right",
-            bbox_to_anchor=(1.0, 0.98),
+            bbox_to_anchor=(1.0, 1.02),
             ncols=len(names),
             borderaxespad=0.0,
         )
