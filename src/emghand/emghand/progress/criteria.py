@@ -1,4 +1,4 @@
-"""What a person must show to reach a level: the criteria file, and how a criterion is judged."""
+"""What a person must show to reach a level: the criteria, and their file."""
 
 from __future__ import annotations
 
@@ -37,12 +37,11 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
 }
 _TYPES = columns(DateRow)
-_NUMBERS = tuple(name for name, kind in _TYPES.items() if kind in ("int64", "float64"))
+NUMBERS = tuple(name for name, kind in _TYPES.items() if kind in ("int64", "float64"))
 _CHECKS = tuple(name for name, kind in _TYPES.items() if kind == "boolean")
 _WORDS = ("place",)
 
 Value = bool | int | float | str
-Row = Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -69,7 +68,7 @@ class Condition:
     threshold: Value
 
     def __post_init__(self) -> None:
-        known = (*_NUMBERS, *_CHECKS, *_WORDS, N_DATES)
+        known = (*NUMBERS, *_CHECKS, *_WORDS, N_DATES)
         _choose("column", self.column, known)
         if self.column in _CHECKS:
             fits = self.comparison == "==" and isinstance(self.threshold, bool)
@@ -181,80 +180,6 @@ class Criteria:
         for criterion in document["criteria"]:
             del criterion["text"]
         return settings.digest(document)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How one criterion came out.
-
-    Parameters
-    ----------
-    criterion : Criterion
-    value : float, bool, str or None
-        None: not known.
-    passed : bool
-    why : str
-        Why the value is not known.
-    """
-
-    criterion: Criterion
-    value: Value | None
-    passed: bool
-    why: str = ""
-
-    def document(self) -> dict[str, Any]:
-        """As it is kept in tables."""
-        asked = self.criterion
-        return {
-            "level": asked.level,
-            "text": asked.text,
-            "over": asked.over,
-            "column": asked.condition.column,
-            "value": self.value,
-            "comparison": asked.condition.comparison,
-            "threshold": asked.condition.threshold,
-            "pass": self.passed,
-            "why": self.why,
-        }
-
-
-def judge(
-    criterion: Criterion, history: Sequence[Row], window: Sequence[Row], whole: Row
-) -> Verdict:
-    """How a criterion comes out on a date.
-
-    Parameters
-    ----------
-    criterion : Criterion
-    history : sequence of mapping
-        Values of a `DateRow` of each date so far that has scored trials; None: not known.
-    window : sequence of mapping
-        The last ones of these, this date at the end.
-    whole : mapping
-        The sessions of the window together; empty without any.
-    """
-    condition = criterion.condition
-    column = condition.column
-    if criterion.over == HISTORY:
-        count = sum(all(c.holds(row[c.column]) for c in criterion.where) for row in history)
-        return Verdict(criterion, count, condition.holds(count))
-    if column == N_DATES:
-        return Verdict(criterion, len(window), condition.holds(len(window)))
-    if not window:
-        return Verdict(criterion, None, False, "there is no date with scored trials")
-    if criterion.over == WINDOW:
-        why = "" if whole[column] is not None else "not known of any date of the window"
-        return Verdict(criterion, whole[column], condition.holds(whole[column]), why)
-    rows = window if criterion.over == EVERY else window[-1:]
-    unknown = [str(row["date"]) for row in rows if row[column] is None]
-    if unknown:
-        return Verdict(criterion, None, False, f"not known on {', '.join(unknown)}")
-    values = [row[column] for row in rows]
-    failed = [v for v in values if not condition.holds(v)]
-    worst = failed[0] if failed else values[-1]
-    if column in _NUMBERS:
-        worst = min(values) if condition.comparison.startswith(">") else max(values)
-    return Verdict(criterion, worst, not failed)
 
 
 def load_criteria(path: str | Path | None = None) -> Criteria:

@@ -99,6 +99,24 @@ class Days:
             axis.tick_params(labelbottom=False)
 
 
+def stretches(levels: Iterable[str], bounds: Floats) -> list[tuple[float, float, str]]:
+    """Begin, end and level of each stretch of dates with the same level.
+
+    Parameters
+    ----------
+    levels : iterable of str, length n
+    bounds : ndarray, shape (n + 1,)
+        Days on which they begin, and the end of the last one.
+    """
+    found = []
+    begin = 0
+    for level, same in itertools.groupby(levels):
+        end = begin + len(list(same))
+        found.append((float(bounds[begin]), float(bounds[end]), level))
+        begin = end
+    return found
+
+
 def level_lines(axis: Any, days: Days, reached: Mapping[str, tuple[date, str]]) -> None:
     """A line in the level's colour where each level was first reached, between two days."""
     for level, day in _lines(reached).items():

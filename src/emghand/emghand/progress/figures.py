@@ -15,6 +15,7 @@ from emghand.progress.day_axis import (
     level_handles,
     level_lines,
     scored_trials,
+    stretches,
 )
 from emghand.progress.levels import LEVELS, plain_name, rank
 from emghand.progress.rows import HAND, NOWHERE, SIMULATOR, TARGET_CLASSES
@@ -158,10 +159,11 @@ def status_figure(dates: pd.DataFrame) -> Figure:
     with style.drawing():
         figure, axes = style.grid_of_axes(1, height=2.9)
         axis = axes[0, 0]
-        ends = np.append(at[1:], days.span + 0.5 * days.step)
-        for begin, end, level in zip(at, ends, best, strict=True):
-            color = COLORS[LEVELS[level]]
-            axis.fill_between([begin, end], -0.5, level, color=color, alpha=0.25, linewidth=0)
+        bounds = np.append(at, days.span + 0.5 * days.step)
+        for begin, end, level in stretches(dates["status"], bounds):
+            axis.fill_between(
+                [begin, end], -0.5, rank(level), color=COLORS[level], alpha=0.25, linewidth=0
+            )
         lower = raw < best
         axis.vlines(
             at[lower],
@@ -173,7 +175,7 @@ def status_figure(dates: pd.DataFrame) -> Figure:
             label="gone back",
         )
         axis.step(
-            np.append(at, ends[-1]),
+            bounds,
             np.append(best, best[-1]),
             where="post",
             color=style.INK,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emghand.errors import UserError
-from emghand.progress.day_axis import COLORS, Days
+from emghand.progress.day_axis import COLORS, Days, stretches
 from emghand.progress.levels import LEVELS, NO_CONTROL, plain_name, rank
 from emghand.report import style
 from emghand.report.sources import plain
@@ -57,6 +57,7 @@ def overview_figure(subjects: Mapping[str, pd.DataFrame], *, by_date: bool = Fal
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
         Days(every, span).frame(axis)
+        axis.set_xlim(0.5, span + 1.5)
         if not by_date:
             axis.set_xlabel("day since the first session of each subject (first: day 1)")
         shown = {s for d in known.values() for s in (*d["status"], *d["raw_status"])}
@@ -66,17 +67,15 @@ def overview_figure(subjects: Mapping[str, pd.DataFrame], *, by_date: bool = Fal
 
 def _row(axis: Any, row: int, days: Days, dates: pd.DataFrame, span: int) -> None:
     at = days.of(dates["date"])
-    ends = np.append(at[1:], at[-1] + 1.0)
+    bounds = np.append(at, at[-1] + 1.0)
     base = row + 0.95
-    axis.plot([0.5, span + 0.5], [base, base], color=style.GRID, linewidth=0.6, zorder=0)
-    for begin, end, level in zip(at, ends, dates["status"], strict=True):
+    axis.plot([0.5, span + 1.5], [base, base], color=style.GRID, linewidth=0.6, zorder=0)
+    for begin, end, level in stretches(dates["status"], bounds):
         axis.fill_between(
             [begin, end], base, base - _height(level), color=COLORS[level], linewidth=0
         )
     raw = np.array([base - _height(level) for level in dates["raw_status"]])
-    axis.step(
-        np.append(at, ends[-1]), np.append(raw, raw[-1]), where="post", color=style.INK, lw=0.9
-    )
+    axis.step(bounds, np.append(raw, raw[-1]), where="post", color=style.INK, linewidth=0.9)
     advised = (dates["raw_status"] == NO_CONTROL).to_numpy(bool)
     axis.plot(
         at[advised], raw[advised], ls="none", marker="v", ms=3, color=COLORS[NO_CONTROL], zorder=3
@@ -105,12 +104,14 @@ def _legend(figure: Any, levels: list[str]) -> None:
     from matplotlib.patches import Patch
 
     handles: list[Any] = [
-        Line2D(
-            [], [], ls="none", marker="v", ms=3.5, color=COLORS[level], label="advice: no control"
-        )
-        if level == NO_CONTROL
-        else Patch(color=COLORS[level], label=plain_name(level))
+        Patch(color=COLORS[level], label=plain_name(level))
         for level in levels
+        if level != NO_CONTROL
     ]
     handles.append(Line2D([], [], color=style.INK, lw=0.9, label="raw status"))
+    if NO_CONTROL in levels:
+        color = COLORS[NO_CONTROL]
+        handles.append(
+            Line2D([], [], ls="none", marker="v", ms=3.5, color=color, label="advice: no control")
+        )
     figure.legend(handles=handles, loc="outside upper left", ncols=5, handlelength=1.4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +156,7 @@ def study_sections(subjects: Mapping[str, pd.DataFrame]) -> list[Section]:
                 plain(name),
                 plain_name(last["status"]),
                 plain_name(last["raw_status"]),
-                last["date"].isoformat(),
+                _day(last["date"]),
                 int(dates["n_sessions"].sum()),
                 int(dates["n_trials"].sum()),
                 missing[0] if missing else "",
@@ -229,7 +230,7 @@ def _standing(dates: pd.DataFrame) -> Section:
         section.text.append(f"Missing for {level}: {len(missing)} of its criteria.")
     section.tables.append(_criteria_table(json.loads(last["criteria"])))
     rows: list[list[Cell]] = [
-        [plain_name(level), day.isoformat(), session]
+        [plain_name(level), _day(day), session]
         for level, (day, session) in first_reached(dates).items()
     ]
     section.tables.append(
@@ -262,6 +263,11 @@ def _criteria_table(criteria: Mapping[str, Any]) -> Table:
     return Table("Criteria on this date", head, rows, key="criteria")
 
 
+def _day(day: date) -> str:
+    """A date that is not broken at the end of a line."""
+    return day.isoformat().replace("-", "\u2011")
+
+
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "passed" if value else "failed"
@@ -272,7 +278,7 @@ def _date_table(dates: pd.DataFrame) -> Table:
     known = dates.astype("object").where(dates.notna(), None)
     rows: list[list[Cell]] = [
         [
-            row["date"].isoformat(),
+            _day(row["date"]),
             plain_name(row["status"]),
             plain_name(row["raw_status"]),
             row["n_sessions"],
@@ -291,7 +297,7 @@ def _curve_table(curves: Mapping[Any, Any]) -> Table:
         for name in PARAMETERS:
             known = window.curve is not None
             cells += [getattr(window.curve, name), *window.curve.intervals[name]] if known else []
-        rows.append([day.isoformat(), len(window.reached), *(cells or [None] * 12), window.why])
+        rows.append([_day(day), len(window.reached), *(cells or [None] * 12), window.why])
     names = [n.replace("_", " ") for n in PARAMETERS]
     head = ("", "trials", *(h for n in names for h in (n, "from", "to")), "")
     return Table("Curve of each window", head, rows, key="curves", folded=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from emghand.progress.criteria import Criteria, Verdict, judge, load_criteria
+from emghand.progress.criteria import Criteria, load_criteria
 from emghand.progress.dates import DateRow, frame_of, pool, trials_of
+from emghand.progress.judge import Verdict, judge
 from emghand.progress.levels import (
     EARNED,
     FITTING,
@@ -19,6 +20,7 @@ from emghand.progress.levels import (
     NOT_COMPUTED,
     TRAINED_BASIC,
     not_lower,
+    plain_name,
     rank,
 )
 from emghand.progress.rows import PENDING, SCORED
@@ -189,7 +191,7 @@ def _judged(
     if not trained and len(history) >= criteria.patience:
         raw = NO_CONTROL
         advice = (
-            f"{len(history)} dates with scored trials and {TRAINED_BASIC} not reached: consider "
+            f"{len(history)} dates with scored trials and {plain_name(TRAINED_BASIC)} not reached: consider "
             "another place of the electrodes or another selection of actions. This is advice, "
             "no verdict."
         )
