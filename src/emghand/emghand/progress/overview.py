@@ -75,7 +75,9 @@ def _row(axis: Any, row: int, days: Days, dates: pd.DataFrame, span: int) -> Non
             [begin, end], base, base - _height(level), color=COLORS[level], linewidth=0
         )
     raw = np.array([base - _height(level) for level in dates["raw_status"]])
-    axis.step(bounds, np.append(raw, raw[-1]), where="post", color=style.INK, linewidth=0.9)
+    # With a rim of paper: a regress must be seen on the darkest colour as well.
+    for color, width in ((style.PAPER, 2.4), (style.INK, 0.9)):
+        axis.step(bounds, np.append(raw, raw[-1]), where="post", color=color, linewidth=width)
     advised = (dates["raw_status"] == NO_CONTROL).to_numpy(bool)
     axis.plot(
         at[advised], raw[advised], ls="none", marker="v", ms=3, color=COLORS[NO_CONTROL], zorder=3

@@ -191,9 +191,9 @@ def _judged(
     if not trained and len(history) >= criteria.patience:
         raw = NO_CONTROL
         advice = (
-            f"{len(history)} dates with scored trials and {plain_name(TRAINED_BASIC)} not reached: consider "
-            "another place of the electrodes or another selection of actions. This is advice, "
-            "no verdict."
+            f"{len(history)} dates with scored trials and {plain_name(TRAINED_BASIC)} not reached: "
+            "consider another place of the electrodes or another selection of actions. This is "
+            "advice, no verdict."
         )
     return _verdict(
         raw,
