@@ -28,12 +28,14 @@ _SHARE = (0.0, 0.5)
 """Range of both lapses: the curve never rises."""
 _DECIMALS = 6
 """Difficulties that differ by less are the same one."""
-_POINTS = 13
+_POINTS = 9
 """Of the search along each parameter."""
 _NARROWINGS = 4
-_OUTWARDS, _SHRINK = 20, 0.8
+_OUTWARDS, _SHRINK = 14, 0.75
 """Steps by which the outermost plausible curves are found, and how they shrink."""
-_BAND = 25
+_NEAR = 0.05
+"""An end so near to a bound of the search, as share of its interval, is at the bound."""
+_BAND = 17
 """Points of the band."""
 _TINY = 1e-9
 
@@ -182,8 +184,8 @@ def fit_curve(
     top = -likelihood.cost(best)
     plausible = likelihood.plausible(best, bounds, 0.5 * float(chi2.ppf(settings.confidence, 1)))
     low, high = plausible.min(axis=0), plausible.max(axis=0)
-    step = (high - low) / (_POINTS - 1)
-    is_open = np.column_stack((low <= bounds[:, 0] + step, high >= bounds[:, 1] - step))
+    near = _NEAR * (high - low)
+    is_open = np.column_stack((low <= bounds[:, 0] + near, high >= bounds[:, 1] - near))
     grid = np.linspace(levels[0], levels[-1], _BAND)
     curves = success(plausible, grid)
     bias, threshold, easy, hard = map(float, best)
@@ -250,7 +252,7 @@ class _Likelihood:
         # Plausible points lie along ridges: steps go along these as well.
         spreads, ridges = np.linalg.eigh(np.cov(inside.T))
         along = around * np.sqrt(np.maximum(spreads, 0.0)) @ ridges.T
-        steps = np.concatenate((around * step, along))
+        steps = np.concatenate((np.diag(step), -np.diag(step), along))
         for _ in range(_OUTWARDS):
             measured = np.column_stack((inside, success(inside, grid)))
             ends = np.concatenate((measured.argmin(axis=0), measured.argmax(axis=0)))

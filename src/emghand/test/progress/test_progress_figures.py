@@ -142,8 +142,9 @@ def test_a_window_without_a_curve_says_why():
 
 
 def test_the_page_of_a_subject_says_where_they_stand(person, tmp_path):
+    sections = subject_sections(*person)
     written = write_page(
-        "Progress of <p01>", subject_sections(*person), tmp_path / "p01.html",
+        "Progress of <p01>", sections, tmp_path / "p01.html",
         figures=tmp_path / "figures", formats=("svg",),
     )  # fmt: skip
     html = written[0].read_text(encoding="utf-8")
@@ -153,7 +154,7 @@ def test_the_page_of_a_subject_says_where_they_stand(person, tmp_path):
     for name in ("status", "practice", "performance", "sizes", "curve", "parameters"):
         assert (tmp_path / "figures" / f"{name}.svg").is_file()
     with pytest.raises(UserError, match="exists already"):
-        write_page("again", subject_sections(*person), tmp_path / "p01.html")
+        write_page("again", sections, tmp_path / "p01.html")
 
 
 @pytest.mark.parametrize("made", [[calibration(0)], [pending(0)], [poor(0), pending(1)]])
