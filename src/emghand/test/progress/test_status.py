@@ -235,7 +235,7 @@ KINDS = {
     "pending": pending,
 }
 courses = st.lists(
-    st.tuples(st.integers(0, 30), st.sampled_from(sorted(KINDS))), min_size=1, max_size=24
+    st.tuples(st.integers(0, 30), st.sampled_from(sorted(KINDS))), min_size=1, max_size=16
 )
 
 
@@ -243,7 +243,7 @@ def made_of(course):
     return [KINDS[kind](d, f"s{i:02d}") for i, (d, kind) in enumerate(course)]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(courses, st.integers(0, 31), st.randoms(use_true_random=False))
 def test_computing_from_a_date_on_gives_what_computing_all_gives(course, start, random):
     rows, trials = frames(*made_of(course))
@@ -254,7 +254,7 @@ def test_computing_from_a_date_on_gives_what_computing_all_gives(course, start, 
     pd.testing.assert_frame_equal(part, whole, check_exact=True)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(courses)
 def test_the_status_never_goes_back_and_is_the_highest_raw_one(course):
     found = status_of(*made_of(course))
