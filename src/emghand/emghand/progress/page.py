@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,27 +144,30 @@ def study_sections(subjects: Mapping[str, pd.DataFrame]) -> list[Section]:
         Picture("study", overview_figure(subjects), caption, "Status of every subject over days.")
     )
     rows: list[list[Cell]] = []
+    asked: list[list[Cell]] = []
     advised = []
     for name, dates in subjects.items():
         if dates.empty:
             continue
         last = dates.iloc[-1]
-        missing = missing_of(last)
+        asked += [[plain(name), text] for text in missing_of(last)[:1]]
         rows.append(
             [
                 plain(name),
                 plain_name(last["status"]),
                 plain_name(last["raw_status"]),
-                _day(last["date"]),
+                last["date"].isoformat(),
                 int(dates["n_sessions"].sum()),
                 int(dates["n_trials"].sum()),
-                missing[0] if missing else "",
             ]
         )
         if last["advice"]:
             advised.append(f"{plain(name)}: {last['advice']}")
-    head = ("", "status", "raw status", "last date", "sessions", "trials", "first that is missing")
+    head = ("", "status", "raw status", "last date", "sessions", "trials")
     overview.tables.append(Table("Where they stand", head, rows, key="study"))
+    overview.tables.append(
+        Table("First that is missing for the next level", ("", ""), asked, key="missing")
+    )
     overview.warnings += advised
     return [overview]
 
@@ -230,7 +232,7 @@ def _standing(dates: pd.DataFrame) -> Section:
         section.text.append(f"Missing for {level}: {len(missing)} of its criteria.")
     section.tables.append(_criteria_table(json.loads(last["criteria"])))
     rows: list[list[Cell]] = [
-        [plain_name(level), _day(day), session]
+        [plain_name(level), day.isoformat(), session]
         for level, (day, session) in first_reached(dates).items()
     ]
     section.tables.append(
@@ -263,11 +265,6 @@ def _criteria_table(criteria: Mapping[str, Any]) -> Table:
     return Table("Criteria on this date", head, rows, key="criteria")
 
 
-def _day(day: date) -> str:
-    """A date that is not broken at the end of a line."""
-    return day.isoformat().replace("-", "\u2011")
-
-
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "passed" if value else "failed"
@@ -278,7 +275,7 @@ def _date_table(dates: pd.DataFrame) -> Table:
     known = dates.astype("object").where(dates.notna(), None)
     rows: list[list[Cell]] = [
         [
-            _day(row["date"]),
+            row["date"].isoformat(),
             plain_name(row["status"]),
             plain_name(row["raw_status"]),
             row["n_sessions"],
@@ -297,7 +294,7 @@ def _curve_table(curves: Mapping[Any, Any]) -> Table:
         for name in PARAMETERS:
             known = window.curve is not None
             cells += [getattr(window.curve, name), *window.curve.intervals[name]] if known else []
-        rows.append([_day(day), len(window.reached), *(cells or [None] * 12), window.why])
+        rows.append([day.isoformat(), len(window.reached), *(cells or [None] * 12), window.why])
     names = [n.replace("_", " ") for n in PARAMETERS]
     head = ("", "trials", *(h for n in names for h in (n, "from", "to")), "")
     return Table("Curve of each window", head, rows, key="curves", folded=True)
