@@ -12,7 +12,7 @@ from pathlib import Path
 from emghand.errors import UserError
 from emghand.simulate.study.people import Person, people
 from emghand.simulate.study.plan import plan
-from emghand.simulate.study.sitting import FILES, StudySettings, make_sitting
+from emghand.simulate.study.sitting import FILES, PROTOCOLS, StudySettings, make_sitting
 from emghand.steps import step
 from emghand.storage.files import make_folder, write_file
 from emghand.virtual.topics import Topics
@@ -74,9 +74,9 @@ def make_study(
     make_folder(path)
     if any(path.iterdir()):
         raise UserError(f"{path}: is not empty; choose another folder")
-    make_folder(path / "protocols")
+    make_folder(path / PROTOCOLS)
     for name, text in FILES.items():
-        write_file(path / "protocols" / name, text.encode())
+        write_file(path / PROTOCOLS / name, text.encode())
     jobs = min(jobs or len(os.sched_getaffinity(0)), subjects)
     work = [(person, path, sessions, settings) for person in chosen]
     if jobs == 1:

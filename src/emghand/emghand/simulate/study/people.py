@@ -1,7 +1,7 @@
 """The people of a generated study: how each of them learns, and what happens to them on the way.
 
-`PEOPLE` is made by hand, so that their weeks pass through every level of training and every case that
-makes the upkeep of the tables difficult. Sessions are numbered from 1.
+`PEOPLE` is made by hand, so that their weeks pass through every level of training and every case
+that makes the upkeep of the tables difficult. Sessions are numbered from 1.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Person:
 
 FAST = Curve(0.45, 0.95, 0.18)
 STEADY = Curve(0.35, 0.93, 0.12)
-USUAL = ((1, 16, 8), (6, 24, 12), (14, 42, 24))
+USUAL = ((1, 16, 8), (6, 24, 12), (14, 40, 22))
 """Too few trials for any trained level, enough for the first, enough for all."""
 ALWAYS = range(1, 1000)
 
@@ -135,7 +135,7 @@ PEOPLE = (
     Person("p04", "has a computer that is always late: proficient, and no further",
            STEADY, USUAL, slow=ALWAYS),
     Person("p05", "stays on a plateau below the second level: basic",
-           Curve(0.30, 0.68, 0.20), ((1, 16, 8), (6, 42, 24)), passive=(7, 8)),
+           Curve(0.30, 0.68, 0.20), ((1, 16, 8), (6, 40, 22)), passive=(7, 8)),
     Person("p06", "has other things to do than tasks: in training to the end",
            Curve(0.25, 0.40, 0.05), ((1, 20, 10),),
            no_tasks=tuple(range(1, 4)) + tuple(range(12, 41)), passive=range(20, 41)),

@@ -12,6 +12,7 @@ import numpy as np
 
 from emghand.activities.activity import Activity
 from emghand.activities.messages import spec_fields
+from emghand.activities.room import Recorder
 from emghand.activities.settings import SessionSettings
 from emghand.errors import UserError
 from emghand.jobs import Plan
@@ -28,6 +29,8 @@ DISARMED, ARMED, FAULT, ESTOP = range(4)
 BRIDGES = {False: "mujoco_bridge", True: "servo_bridge"}
 """Name on ``/diagnostics`` of what moves the hand, by whether there is one."""
 DIAGNOSTICS_NS = 1_000_000_000
+ONE_CHUNK_S = 3600.0
+"""Every bag is one chunk, so that its bytes depend on nothing else."""
 SETTINGS = SessionSettings(prompt_rate=20.0, lead=0.2, tail=0.1)
 
 
@@ -86,7 +89,9 @@ class StudyRoom:
         self._topics.last.clear()
         self._topics.add("/decoder/timing", "emghand_interfaces/msg/TickTiming")
         self._topics.add("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
-        self.recorder = VirtualRecorder(topics, self.now_ns, lambda: None)
+        self.recorder: Recorder = VirtualRecorder(
+            topics, self.now_ns, lambda: None, flush_s=ONE_CHUNK_S
+        )
         self._status: dict[str, Any] = {}
         self.set_hand(ARMED)
         self._forget()

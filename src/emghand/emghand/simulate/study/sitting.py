@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from emghand.activities.prompted import PromptedRun
 from emghand.activities.task import TaskRun
 from emghand.settings import check, setting
 from emghand.signal.settings import FeatureSettings
+from emghand.simulate.study.changes import lose_tables
 from emghand.simulate.study.hand import MovingHand
 from emghand.simulate.study.people import ability
 from emghand.simulate.study.plan import FITTING, FREE, TASKS, Sitting
@@ -27,6 +27,8 @@ from emghand.tasks.spec import TrialSpec
 from emghand.training.calibration import EXTENSION, Calibration, save_calibration
 from emghand.virtual.topics import Topics
 
+PROTOCOLS = "protocols"
+"""Folder of a study for `FILES`."""
 PAUSE_S = 20 * 60.0
 BETWEEN_S = 60.0
 FREE_S = 20.0
@@ -66,12 +68,10 @@ FILES = {
         + "distances: [0.4, 0.6, 0.8]\nradii: [0.1, 0.15, 0.25]\n"
         for dof in DOFS
     },
-    "pairs.yaml": _TASK.format(
-        name="pairs", kind="simple_reach", active="index_flex, wrist_flex"
-    )
-    + "radius: 0.2\nfrom_rest: true\nmin_distance: 0.3\n",
+    "pairs.yaml": _TASK.format(name="pairs", kind="simple_reach", active="index_flex, wrist_flex")
+    + "radius: 0.2\nfrom_rest: true\nmin_distance: 0.4\n",
     "three.yaml": _TASK.format(name="three", kind="tac", active=", ".join(DOFS))
-    + "radius: 0.25\nlevels: [0.6]\ncomplexity: [1, 2]\n",
+    + "radius: 0.3\nlevels: [0.6]\ncomplexity: [3]\n",
     "perturbed.yaml": _TASK.format(name="perturbed", kind="fitts", active=DOFS[0])
     + "distances: [0.6]\nradii: [0.15]\n"
     + "perturbations:\n  - {label: push, kind: bias, dofs: [thumb_flex], strength: 0.3}\n",
@@ -84,7 +84,9 @@ class StudySettings:
     """How a study is generated."""
 
     seed: int = setting(1, "Makes everything that is random", low=0)
-    tick_rate: float = setting(20.0, "Ticks per second of the hand", unit="Hz", low=10.0, high=100.0)
+    tick_rate: float = setting(
+        20.0, "Ticks per second of the hand", unit="Hz", low=10.0, high=100.0
+    )
     trials: float = setting(1.0, "Factor of the numbers of trials", low=0.05, high=10.0)
     hand_every: int = setting(
         10, "In every so-manieth session the positions of the hand are recorded", low=1
@@ -98,10 +100,15 @@ class _Making:
     """What is done in one session, one method for each activity."""
 
     def __init__(
-        self, sitting: Sitting, folder: Path, session: Path, room: StudyRoom, settings: StudySettings
+        self,
+        sitting: Sitting,
+        study: Path,
+        session: Path,
+        room: StudyRoom,
+        settings: StudySettings,
     ) -> None:
         self.sitting = sitting
-        self.folder = folder
+        self.folder = study / PROTOCOLS
         self.session = session
         self.room = room
         self.settings = settings
@@ -205,9 +212,7 @@ class _Making:
             room.set_hand(FAULT, "bus", "a servo does not answer")
             room.wait(1.0)
             room.set_hand(ARMED)
-        singles, pairs = (
-            math.ceil(n * self.settings.trials) for n in person.trials_in(number)
-        )
+        singles, pairs = (math.ceil(n * self.settings.trials) for n in person.trials_in(number))
         dof = DOFS[number % len(DOFS)]
         if number in person.perturbed:
             self.task("perturbed", PERTURBED_TRIALS, ["push"])
@@ -229,16 +234,14 @@ def person_seed(seed: int, name: str, number: int) -> list[int]:
     return [seed, *name.encode(), number]
 
 
-def make_sitting(
-    sitting: Sitting, study: Path, settings: StudySettings, topics: Topics
-) -> Path:
+def make_sitting(sitting: Sitting, study: Path, settings: StudySettings, topics: Topics) -> Path:
     """Make the session of a sitting; the same arguments make the same bytes.
 
     Parameters
     ----------
     sitting : Sitting
     study : Path
-        Folder of the study, with `FILES` in ``protocols/``.
+        Folder of the study, with `FILES` in `PROTOCOLS`.
     settings : StudySettings
     topics : Topics
         May be used for one session after the other.
@@ -270,17 +273,7 @@ def make_sitting(
     with manifest.clock(lambda: room.date):
         about = {"generated": True, "seed": settings.seed}
         Session.create(path, person.name, about, id=id)
-        _Making(sitting, study / "protocols", path, room, settings).whole()
+        _Making(sitting, study, path, room, settings).whole()
     if lost:
         lose_tables(path)
     return path
-
-
-def lose_tables(path: Path) -> None:
-    """Leave a session as one whose node was killed before it wrote any trial table."""
-    session = Session.open(path)
-    for table in sorted((path / "results").glob("*_trials*.json")):
-        if json.loads(table.read_bytes()).get("activity") == "task":
-            del session.manifest["files"][f"results/{table.name}"]
-            table.unlink()
-    session.write_manifest()

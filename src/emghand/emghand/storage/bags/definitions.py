@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -131,11 +132,7 @@ class Types:
         if not topic.definition:
             raise BagError(f"{topic.name}: the bag holds no definition of {topic.type}")
         try:
-            if topic.encoding == "ros2idl":
-                types = get_types_from_idl(topic.definition)
-            else:
-                types = get_types_from_msg(topic.definition, topic.type)
-            self._store.register(types)
+            self._store.register(_parsed(topic.type, topic.definition, topic.encoding))
         except TypesysError as error:
             raise BagError(f"{topic.name}: definition of {topic.type}: {error}") from error
         self._known.add(topic.type)
@@ -143,7 +140,7 @@ class Types:
     def hash(self, topic: Topic) -> str:
         """Type description hash (REP 2016) of a topic's type."""
         self.add(topic)
-        return self._store.hash_rihs01(topic.type)
+        return _hash(topic.type, topic.definition, topic.encoding)
 
     def decode(self, topic: Topic, data: bytes) -> object:
         """Message with the fields of its type; arrays are numpy views on `data`."""
@@ -162,3 +159,20 @@ class Types:
     def make(self, type_name: str, **fields: object) -> object:
         """Message of a type that was added before, or that such a type nests."""
         return self._store.types[type_name](**fields)  # type: ignore[arg-type]
+
+
+# Many small bags hold the same few types, and reading a definition takes longer than a small bag.
+
+
+@lru_cache(maxsize=256)
+def _parsed(type_name: str, definition: str, encoding: str) -> dict[str, Any]:
+    if encoding == "ros2idl":
+        return get_types_from_idl(definition)
+    return get_types_from_msg(definition, type_name)
+
+
+@lru_cache(maxsize=256)
+def _hash(type_name: str, definition: str, encoding: str) -> str:
+    store: Typestore = rosbags_typestore(Stores.EMPTY)
+    store.register(_parsed(type_name, definition, encoding))
+    return store.hash_rihs01(type_name)

@@ -20,12 +20,17 @@ SHARED_KEY = "emghand_shared_topics"
 
 VERSION = 9
 """Version that Jazzy and Kilted write: QoS profiles as a list of mappings."""
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same text and values, ten times as fast where PyYAML was built with libyaml."""
 _NEEDED = {"storage_identifier", "relative_file_paths", "message_count"}
 
 
 def qos_to_text(qos: Sequence[Qos]) -> str:
     """QoS profiles as the YAML text that an MCAP channel carries."""
-    return yaml.safe_dump(dump_qos_v9(list(qos)), sort_keys=False).strip() if qos else ""
+    if not qos:
+        return ""
+    return str(yaml.dump(dump_qos_v9(list(qos)), Dumper=_DUMPER, sort_keys=False)).strip()
 
 
 def qos_from_text(text: str) -> tuple[Qos, ...]:
@@ -85,7 +90,8 @@ def bag_information(
 
 def to_text(information: Mapping[str, Any]) -> str:
     """Metadata as YAML."""
-    return yaml.safe_dump({"rosbag2_bagfile_information": dict(information)}, sort_keys=False)
+    document = {"rosbag2_bagfile_information": dict(information)}
+    return str(yaml.dump(document, Dumper=_DUMPER, sort_keys=False))
 
 
 def write_metadata(folder: Path, information: Mapping[str, Any]) -> None:
@@ -107,7 +113,7 @@ def read_metadata(folder: Path) -> dict[str, Any] | None:
         When the file cannot be read.
     """
     try:
-        document = yaml.safe_load((folder / METADATA_FILE).read_text())
+        document = yaml.load((folder / METADATA_FILE).read_text(), Loader=_LOADER)
         information = document["rosbag2_bagfile_information"]
     except FileNotFoundError:
         return None
