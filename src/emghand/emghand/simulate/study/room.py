@@ -28,6 +28,8 @@ DISARMED, ARMED, FAULT, ESTOP = range(4)
 """States of ``HandStatus``."""
 BRIDGES = {False: "mujoco_bridge", True: "servo_bridge"}
 """Name on ``/diagnostics`` of what moves the hand, by whether there is one."""
+INTERRUPT_S = (4.0, 5.0)
+"""Begin and end of what happens to the hand in an activity, since the begin of that."""
 DIAGNOSTICS_NS = 1_000_000_000
 ONE_CHUNK_S = 3600.0
 """Every bag is one chunk, so that its bytes depend on nothing else."""
@@ -93,8 +95,9 @@ class StudyRoom:
             topics, self.now_ns, lambda: None, flush_s=ONE_CHUNK_S
         )
         self._status: dict[str, Any] = {}
-        self.set_hand(ARMED)
+        self._coming: list[tuple[int, tuple[int, str, str]]] = []
         self._forget()
+        self._set_hand(ARMED)
 
     def _forget(self) -> None:
         """What belongs to one activity."""
@@ -141,12 +144,21 @@ class StudyRoom:
         if not activity.success:
             raise UserError(f"generated study: {activity.name}: {activity.message}")
 
-    def set_hand(self, state: int, fault: str = "", reason: str = "") -> None:
-        """Change the state of the hand's bridge."""
+    def interrupt(self, state: int, fault: str, reason: str) -> None:
+        """Let something happen to the hand in the next activity, and pass."""
+        begin = self.now + round(INTERRUPT_S[0] * 1e9)
+        end = self.now + round(INTERRUPT_S[1] * 1e9)
+        self._coming = [(begin, (state, fault, reason)), (end, (ARMED, "", ""))]
+
+    def _set_hand(self, state: int, fault: str = "", reason: str = "") -> None:
         self._status = {"state": state, "fault": fault, "reason": reason}
         self._topics.publish("/hand/status", self._status, self.now)
+        for ear in self._ears.get("hand/status", ()):
+            ear(SimpleNamespace(**self._status))
 
     def _tick(self, decodes: bool) -> None:
+        if self._coming and self.now >= self._coming[0][0]:
+            self._set_hand(*self._coming.pop(0)[1])
         x = self._hand.step()
         if decodes:
             self._hear("decoder/out_x_hat", x)

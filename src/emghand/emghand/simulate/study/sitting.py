@@ -20,7 +20,7 @@ from emghand.simulate.study.changes import lose_tables
 from emghand.simulate.study.hand import MovingHand
 from emghand.simulate.study.people import ability
 from emghand.simulate.study.plan import FITTING, FREE, TASKS, Sitting
-from emghand.simulate.study.room import ARMED, DOFS, ESTOP, FAULT, StudyRoom
+from emghand.simulate.study.room import DOFS, ESTOP, FAULT, StudyRoom
 from emghand.storage import manifest
 from emghand.storage.sessions import Session
 from emghand.tasks.spec import TrialSpec
@@ -206,12 +206,10 @@ class _Making:
         person, number, room = self.sitting.person, self.sitting.number, self.room
         faulty = number in person.faulty
         if faulty:
-            room.set_hand(ESTOP, reason="the e-stop was pressed")
+            room.interrupt(ESTOP, "", "the e-stop was pressed")
         self.prompted("test")
         if faulty:
-            room.set_hand(FAULT, "bus", "a servo does not answer")
-            room.wait(1.0)
-            room.set_hand(ARMED)
+            room.interrupt(FAULT, "bus", "a servo does not answer")
         singles, pairs = (math.ceil(n * self.settings.trials) for n in person.trials_in(number))
         dof = DOFS[number % len(DOFS)]
         if number in person.perturbed:
