@@ -17,7 +17,7 @@ from emghand.cli.main import main
 from emghand.errors import UserError
 from emghand.evaluate.online import NUMBERS
 from emghand.evaluate.online_bag import read_trials
-from emghand.progress.rows import PAUSE_MIN
+from emghand.progress.rows import HAND, PAUSE_MIN, SIMULATOR
 from emghand.simulate.study import changes
 from emghand.simulate.study.making import make_study
 from emghand.simulate.study.people import PEOPLE, Curve, Person, ability, people
@@ -207,10 +207,11 @@ def test_a_pause_is_a_gap_between_recordings_with_a_calibration_after_it(whole):
 
 def test_bags_say_what_moved_the_hand(whole, make):
     def bridges(bag):
-        return {s.name for _, _, m in messages(bag, "/diagnostics") for s in m.status}
+        found = [s for _, _, m in messages(bag, "/diagnostics") for s in m.status]
+        return {(s.name, v.value) for s in found for v in s.values if v.key == "place"}
 
-    assert bridges(whole / "bags/task") == {"servo_bridge"}
-    assert bridges(make() / "bags/task") == {"mujoco_bridge"}
+    assert bridges(whole / "bags/task") == {("servo_bridge", HAND)}
+    assert bridges(make() / "bags/task") == {("mujoco_bridge", SIMULATOR)}
 
 
 def test_times_of_ticks_and_faults_are_recorded(whole, make):

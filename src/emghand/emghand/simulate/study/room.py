@@ -17,6 +17,7 @@ from emghand.activities.settings import SessionSettings
 from emghand.errors import UserError
 from emghand.jobs import Plan
 from emghand.jobs.here import JobHere
+from emghand.progress.rows import HAND, SIMULATOR
 from emghand.simulate.study.hand import MovingHand
 from emghand.tasks.perturbation import Perturbation, definitions_digest
 from emghand.tasks.spec import TrialSpec
@@ -26,11 +27,12 @@ from emghand.virtual.topics import Topics
 DOFS = ("thumb_flex", "index_flex", "wrist_flex")
 DISARMED, ARMED, FAULT, ESTOP = range(4)
 """States of ``HandStatus``."""
-BRIDGES = {False: "mujoco_bridge", True: "servo_bridge"}
-"""Name on ``/diagnostics`` of what moves the hand, by whether there is one."""
+STATES = ("DISARMED", "ARMED", "FAULT", "ESTOP")
+BRIDGES = {SIMULATOR: "mujoco_bridge", HAND: "servo_bridge"}
+"""Name on ``/diagnostics`` of what moves the hand."""
 INTERRUPT_S = (4.0, 5.0)
 """Begin and end of what happens to the hand in an activity, since the begin of that."""
-DIAGNOSTICS_NS = 1_000_000_000
+DIAGNOSTICS_NS = 2_000_000_000
 ONE_CHUNK_S = 3600.0
 """Every bag is one chunk, so that its bytes depend on nothing else."""
 SETTINGS = SessionSettings(prompt_rate=20.0, lead=0.2, tail=0.1)
@@ -86,7 +88,7 @@ class StudyRoom:
         self._hand = hand
         self._rng = np.random.default_rng(list(seed))
         self._period_ns = round(1e9 / rate)
-        self._bridge = BRIDGES[on_hand]
+        self._place = HAND if on_hand else SIMULATOR
         self._topics = topics
         self._topics.last.clear()
         self._topics.add("/decoder/timing", "emghand_interfaces/msg/TickTiming")
@@ -175,13 +177,19 @@ class StudyRoom:
             publish("/hand/state", joints, self.now)
         if self.now >= self._next_diagnostics:
             self._next_diagnostics = self.now + DIAGNOSTICS_NS
-            status = {"name": self._bridge, "message": "", "hardware_id": ""}
-            publish("/diagnostics", {"status": [self._made_status(status)]}, self.now)
+            publish("/diagnostics", self._diagnosis(), self.now)
             publish("/hand/status", self._status, self.now)
         self._ticks += 1
 
-    def _made_status(self, fields: dict[str, Any]) -> Any:
-        return self._topics.maker.make("diagnostic_msgs/msg/DiagnosticStatus", fields)
+    def _diagnosis(self) -> dict[str, Any]:
+        """What the bridge of the hand says of itself."""
+        values = {
+            "place": self._place,
+            "state": STATES[self._status["state"]],
+            "fault": self._status["fault"],
+        }
+        pairs = [{"key": key, "value": value} for key, value in values.items()]
+        return {"status": [{"name": BRIDGES[self._place], "values": pairs}]}
 
     def _timing(self) -> dict[str, int]:
         """Times as they are on a quiet computer, or on one that is too slow [ns]."""
