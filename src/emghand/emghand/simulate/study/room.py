@@ -41,9 +41,9 @@ SETTINGS = SessionSettings(prompt_rate=20.0, lead=0.2, tail=0.1)
 class StudyRoom:
     """`emghand.activities.room.Room` in which a `MovingHand` is all there is.
 
-    Recorded are what the session says, what is shown, diagnostics, the state of the hand's bridge,
-    in prompted runs also the estimates with their times, and the positions of the hand only where
-    that is asked for: they are most of a bag.
+    Recorded are what the session says, diagnostics and the state of the bridge, in prompted runs
+    also what is shown and the estimates with their times, and in tasks the positions of the hand
+    where that is asked for: they are most of a bag.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ class StudyRoom:
             self._hand.follow(position)
         else:
             self._hand.reach(position, self._lapse)
-        if self._topics.tap is not None and (self._prompted or self.records_hand):
+        if self._topics.tap is not None and self._prompted:
             shown = {"name": list(DOFS), "position": position}
             self._topics.publish("/task/x_d", shown, stamp_ns)
 

@@ -41,15 +41,14 @@ name: study
 dofs: [thumb_flex, index_flex, wrist_flex]
 repetitions: 1
 rest: 0.8
-rise: 0.6
-hold: 1.0
-fall: 0.6
+rise: 0.4
+hold: 0.8
+fall: 0.4
 movements:
   - {name: thumb, targets: {thumb_flex: 0.8}}
   - {name: index, targets: {index_flex: 0.8}}
   - {name: wrist, targets: {wrist_flex: 0.8}}
   - {name: wrist extension, targets: {wrist_flex: -0.8}}
-  - {name: both, targets: {index_flex: 0.8, wrist_flex: 0.6}}
 """
 _TASK = """\
 name: {name}
@@ -89,7 +88,7 @@ class StudySettings:
     )
     trials: float = setting(1.0, "Factor of the numbers of trials", low=0.05, high=10.0)
     hand_every: int = setting(
-        10, "In every so-manieth session the positions of the hand are recorded", low=1
+        20, "In every so-manieth session the positions of the hand are recorded", low=1
     )
 
     def __post_init__(self) -> None:
