@@ -128,7 +128,7 @@ ALWAYS = range(1, 1000)
 PEOPLE = (
     Person("p01", "learns fast; on the hand from session 24 on, with pauses: ready for home",
            FAST, USUAL, no_tasks=(1,), hand=24, pauses=(25, 30)),
-    Person("p02", "is on the hand in the last two sessions, the second with a pause: ready to retain",
+    Person("p02", "is on the hand twice at the end, once with a pause: ready to retain",
            FAST, ((1, 20, 8), (9, 24, 12), (20, 40, 22)), no_tasks=(1,), hand=39, pauses=(40,)),
     Person("p03", "never leaves the simulator, and is late at times: ready for the hand",
            STEADY, USUAL, no_tasks=(1, 2), slow=(20, 21), missed=(9, 17)),
