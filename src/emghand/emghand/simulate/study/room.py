@@ -187,6 +187,7 @@ class StudyRoom:
             "place": self._place,
             "state": STATES[self._status["state"]],
             "fault": self._status["fault"],
+            "commander": "",
         }
         pairs = [{"key": key, "value": value} for key, value in values.items()]
         return {"status": [{"name": BRIDGES[self._place], "values": pairs}]}
