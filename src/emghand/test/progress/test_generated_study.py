@@ -8,8 +8,10 @@ import json
 import math
 import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,6 +118,22 @@ def test_twelve_people_cover_every_case():
         assert any(getattr(p, case) for p in PEOPLE), case
     assert any(p.skill.regress for p in PEOPLE)
     assert all(p.pauses or not p.recalibrated for p in PEOPLE)
+
+
+def test_the_expected_histories_pass_through_every_level():
+    file = Path(__file__).with_name("generated_study_levels.yaml")
+    histories = yaml.safe_load(file.read_text())
+    assert list(histories) == [p.name for p in PEOPLE]
+    order = [
+        "not_computed", "fitting", "in_training", "trained_basic", "trained_proficient",
+        "ready_for_hand", "ready_retention", "ready_for_home",
+    ]  # fmt: skip
+    assert {raw for rows in histories.values() for _, raw, _ in rows} == {*order, "no_control"}
+    for rows in histories.values():
+        sessions = [session for session, _, _ in rows]
+        reached = [order.index(status) for _, _, status in rows]
+        assert sessions[0] == 1 and sessions == sorted(set(sessions))
+        assert reached == sorted(reached)
 
 
 def test_more_people_learn_like_the_first_ones():

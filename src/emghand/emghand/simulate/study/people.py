@@ -135,7 +135,7 @@ PEOPLE = (
     Person("p04", "does many trials, at a computer that is always late: proficient, and no further",
            Curve(0.15, 0.95, 0.13), ((1, 40, 22),), slow=ALWAYS),
     Person("p05", "stays on a plateau below the second level: basic",
-           Curve(0.30, 0.61, 0.20), ((1, 16, 8), (6, 40, 22)), passive=(7, 8)),
+           Curve(0.50, 0.62, 0.30), ((1, 16, 8), (6, 40, 22)), passive=(7, 8)),
     Person("p06", "has other things to do than tasks: in training to the end",
            Curve(0.25, 0.40, 0.05), ((1, 20, 10),),
            no_tasks=tuple(range(1, 4)) + tuple(range(12, 41)), passive=range(20, 41)),
