@@ -146,7 +146,7 @@ PEOPLE = (
     Person("p09", "lost the tables of the first four sessions: not computed, then steady",
            STEADY, USUAL, lost_tables=range(1, 5), perturbed=(16, 17)),
     Person("p10", "falls ill in sessions 26 to 32 and comes back: regress and recovery",
-           Curve(0.45, 0.95, 0.18, regress=(26, 32), drop=0.72), USUAL, hand=20),
+           Curve(0.45, 0.95, 0.18, regress=(26, 32), drop=0.8), USUAL, hand=20),
     Person("p11", "comes twice a day, misses dates, does three protocols in a row, uses the hand",
            STEADY, USUAL, no_tasks=(1, 18), doubled=(4, 10, 15, 21, 22, 33), missed=(8, 20),
            chained=range(12, 41, 4), passive=(6, 13, 18, 24), perturbed=(19, 28), faulty=(30, 31)),
@@ -209,6 +209,6 @@ def ability(skill: float, leak: float = 0.0) -> Ability:
         tremor=0.02 + 0.08 * left,
         pace=0.25 + 0.65 * left,
         lapses=(lapses, min(1.5 * lapses, 0.95)),
-        leak=leak + 0.5 * math.pow(left, 1.3),
-        gain_error=0.6 * left,
+        leak=leak + 0.55 * math.pow(left, 1.6),
+        gain_error=0.35 * left,
     )
