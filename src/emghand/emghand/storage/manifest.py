@@ -7,10 +7,12 @@ another session, its ``origin``. A directory and an archive of a session hold th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from datetime import datetime, timezone
 from typing import Any
 
@@ -36,17 +38,32 @@ class NewerManifest(UserError):
     """It is of a version that this program does not know."""
 
 
+_clock: ContextVar[Callable[[], datetime] | None] = ContextVar("_clock", default=None)
+
+
 def now() -> str:
     """Date and time as manifests hold them: ISO 8601, UTC."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    read = _clock.get()
+    moment = datetime.now(timezone.utc) if read is None else read()
+    return moment.isoformat(timespec="seconds")
 
 
-def new_manifest(subject: str, settings: Any = None) -> Manifest:
-    """Manifest of a session that begins now."""
+@contextlib.contextmanager
+def clock(read: Callable[[], datetime]) -> Iterator[None]:
+    """In this block `now` reads another clock, in UTC: that of a simulated session."""
+    token = _clock.set(read)
+    try:
+        yield
+    finally:
+        _clock.reset(token)
+
+
+def new_manifest(subject: str, settings: Any = None, id: str = "") -> Manifest:
+    """Manifest of a session that begins now; without an id it gets a random one."""
     return {
         "format": FORMAT,
         "version": VERSION,
-        "id": secrets.token_hex(16),
+        "id": id or secrets.token_hex(16),
         "subject": subject,
         "created": now(),
         "code_version": code_version(),

@@ -69,7 +69,9 @@ class Session:
         self._version = version
 
     @classmethod
-    def create(cls, path: str | Path, subject: str, settings: Any = None) -> Session:
+    def create(
+        cls, path: str | Path, subject: str, settings: Any = None, *, id: str = ""
+    ) -> Session:
         """Make a new session.
 
         Parameters
@@ -80,6 +82,8 @@ class Session:
             Pseudonym: letters, digits, ``-`` and ``_``.
         settings : mapping or dataclass, optional
             Everything that was set, as plain values.
+        id : str
+            Of a session that is made again and again: 32 hexadecimal digits. Default: a random one.
 
         Raises
         ------
@@ -88,7 +92,7 @@ class Session:
         """
         path = Path(path)
         _check_name("subject", subject)
-        manifest = manifests.new_manifest(subject, _plain(settings))
+        manifest = manifests.new_manifest(subject, _plain(settings), id)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():

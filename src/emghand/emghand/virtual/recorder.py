@@ -9,6 +9,7 @@ from typing import Any
 from emghand.errors import UserError
 from emghand.storage.bags import BagWriter, RawMessage, Topic
 from emghand.storage.bags.integrity import Integrity
+from emghand.storage.bags.writer import FLUSH_S
 from emghand.virtual.topics import Outlet, Topics
 
 
@@ -22,14 +23,22 @@ class VirtualRecorder:
         Stamp of the moment.
     on_start : callable
         Called when a recording has begun.
+    flush_s : float
+        See `BagWriter`; its chunks, and so the bytes of a bag, depend on the time of the computer
+        unless a whole recording fits in here [s].
     """
 
     def __init__(
-        self, topics: Topics, now_ns: Callable[[], int], on_start: Callable[[], None]
+        self,
+        topics: Topics,
+        now_ns: Callable[[], int],
+        on_start: Callable[[], None],
+        flush_s: float = FLUSH_S,
     ) -> None:
         self._topics = topics
         self._now_ns = now_ns
         self._on_start = on_start
+        self._flush_s = flush_s
         self._writer: BagWriter | None = None
         self._integrity = Integrity()
         self._known: dict[str, Topic] = {}
@@ -39,7 +48,7 @@ class VirtualRecorder:
         """See `Recorder`."""
         if self._writer is not None:
             raise UserError("the recorder is recording already")
-        self._writer = BagWriter(uri)
+        self._writer = BagWriter(uri, flush_s=self._flush_s)
         self._integrity = Integrity()
         self._known.clear()
         self._sequence.clear()

@@ -122,6 +122,13 @@ def _parsed(type_name: str, definition: str, encoding: str) -> Mapping[str, Any]
     return get_types_from_msg(definition, type_name)
 
 
+@functools.lru_cache(maxsize=256)
+def _hash(type_name: str, definition: str, encoding: str) -> str:
+    store: Typestore = rosbags_typestore(Stores.EMPTY)
+    store.register(dict(_parsed(type_name, definition, encoding)))
+    return store.hash_rihs01(type_name)
+
+
 @functools.lru_cache(maxsize=32)
 def types_for(definitions: frozenset[tuple[str, str, str]]) -> Types:
     """Decoders for all bags with these definitions, which take longer to make than a small bag.
@@ -164,7 +171,7 @@ class Types:
     def hash(self, topic: Topic) -> str:
         """Type description hash (REP 2016) of a topic's type."""
         self.add(topic)
-        return self._store.hash_rihs01(topic.type)
+        return _hash(topic.type, topic.definition, topic.encoding)
 
     def decode(self, topic: Topic, data: bytes) -> object:
         """Message with the fields of its type; arrays are numpy views on `data`."""

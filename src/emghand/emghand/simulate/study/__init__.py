@@ -1,0 +1,1 @@
+"""A generated study: sessions of people whose skill grows over weeks, to try what follows them."""

@@ -1,0 +1,101 @@
+"""Makes the whole of a generated study."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from emghand.errors import UserError
+from emghand.simulate.study.people import Person, people
+from emghand.simulate.study.plan import plan
+from emghand.simulate.study.sitting import FILES, PROTOCOLS, StudySettings, make_sitting
+from emghand.steps import step
+from emghand.storage.files import make_folder, write_file
+from emghand.virtual.topics import Topics
+
+MOST_SESSIONS = 500
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was made.
+
+    Parameters
+    ----------
+    path : Path
+    people : tuple of Person
+    sessions : int
+        Of each.
+    """
+
+    path: Path
+    people: tuple[Person, ...]
+    sessions: int
+
+
+def make_study(
+    path: str | Path,
+    subjects: int = 12,
+    sessions: int = 40,
+    settings: StudySettings | None = None,
+    jobs: int = 0,
+) -> Study:
+    """Generate a study; the same arguments make the same bytes.
+
+    The sessions are made by the activities that make live ones, in virtual time. Instead of
+    muscles, EMG and decoder there is a `MovingHand`, so that bags hold no EMG.
+
+    Parameters
+    ----------
+    path : path
+        Folder to make; must not exist, or be empty.
+    subjects : int
+        The first people of `emghand.simulate.study.people.PEOPLE`.
+    sessions : int
+        Of each.
+    settings : StudySettings, optional
+    jobs : int
+        Processes; 0: as many as there are processors.
+
+    Raises
+    ------
+    UserError
+        When there is something in the folder, it cannot be written, or a number is out of range.
+    """
+    path = Path(path).absolute()
+    settings = settings or StudySettings()
+    if not 1 <= sessions <= MOST_SESSIONS:
+        raise UserError(f"sessions: give 1 to {MOST_SESSIONS}, not {sessions}")
+    chosen = people(subjects)
+    make_folder(path)
+    if any(path.iterdir()):
+        raise UserError(f"{path}: is not empty; choose another folder")
+    make_folder(path / PROTOCOLS)
+    for name, text in FILES.items():
+        write_file(path / PROTOCOLS / name, text.encode())
+    jobs = min(jobs or len(os.sched_getaffinity(0)), subjects)
+    work = [(person, path, sessions, settings) for person in chosen]
+    if jobs == 1:
+        _follow((_make_person(*w) for w in work), subjects)
+    else:
+        # Forked processes would inherit the threads of whoever calls this.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(jobs, context) as pool:
+            _follow(pool.map(_make_person, *zip(*work, strict=True)), subjects)
+    return Study(path, chosen, sessions)
+
+
+def _follow(names: Iterable[str], subjects: int) -> None:
+    for done, name in enumerate(names, 1):
+        step(f"made {name}", done / subjects)
+
+
+def _make_person(person: Person, path: Path, sessions: int, settings: StudySettings) -> str:
+    topics = Topics()
+    for sitting in plan(person, sessions):
+        make_sitting(sitting, path, settings, topics)
+    return person.name
