@@ -168,7 +168,9 @@ def _engine(url: str, file: Path) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
-        raise UserError("database: the URL makes no sense; use postgresql://user@host/name") from None
+        raise UserError(
+            "database: the URL makes no sense; use postgresql://user@host/name"
+        ) from None
     if parsed.get_backend_name() != "postgresql":
         raise UserError(
             f"database: {parsed.drivername!r} is not supported; use postgresql://user@host/name, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
 import math
@@ -18,9 +17,7 @@ from emghand.progress.rows import SessionRecord, SessionRow, TrialRow
 R = TypeVar("R", SessionRow, TrialRow)
 
 
-@functools.cache
-def kinds(row: type[Any]) -> dict[str, tuple[type, bool]]:
-    """Type of each column of a class of rows, and whether its value may be missing."""
+def _kinds(row: type[Any]) -> dict[str, tuple[type, bool]]:
     hints = typing.get_type_hints(row)
     found = {}
     for field in dataclasses.fields(row):
@@ -28,6 +25,14 @@ def kinds(row: type[Any]) -> dict[str, tuple[type, bool]]:
         plain = [k for k in typing.get_args(hint) if k is not type(None)]
         found[field.name] = (plain[0] if plain else hint, bool(plain))
     return found
+
+
+_KINDS = {kind: _kinds(kind) for kind in (SessionRow, TrialRow)}
+
+
+def kinds(row: type[Any]) -> dict[str, tuple[type, bool]]:
+    """Type of each column of a class of rows, and whether its value may be missing."""
+    return _KINDS[row]
 
 
 def values(row: SessionRow | TrialRow) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def to_json(document: Any) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _value(name: str, value: Any, kind: type, may_miss: bool) -> Any:
+def _value(name: str, value: Any, kind: Any, may_miss: bool) -> Any:
     if hasattr(value, "item"):
         value = value.item()  # a number of NumPy
     if type(value) is int and kind is float and abs(value) < 2**63:

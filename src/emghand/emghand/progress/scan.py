@@ -104,8 +104,8 @@ class Changes:
     @property
     def subjects(self) -> list[str]:
         """Those of whom anything is in the study or in the database."""
-        found = (*self.missing, *self.late, *self.changed, *self.moved, *self.known)
-        return sorted({item.subject for item in found})
+        found = (*self.missing, *self.late, *self.changed, *self.moved)
+        return sorted({s.subject for s in found} | {k.subject for k in self.known})
 
     def of(self, subject: str) -> Changes:
         """Those of one subject."""

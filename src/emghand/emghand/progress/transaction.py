@@ -125,9 +125,7 @@ class Transaction:
         """Delete a session and its trials."""
         for table in (TRIALS, SESSIONS):
             self._connection.execute(
-                sa.delete(table).where(
-                    table.c.subject == subject, table.c.session_id == session_id
-                )
+                sa.delete(table).where(table.c.subject == subject, table.c.session_id == session_id)
             )
 
     def note(self, subject: str, session_id: str, **columns: Any) -> None:
@@ -149,9 +147,8 @@ class Transaction:
                 columns[name] = _common(columns.get(name, kind), kind)
         if not columns.keys() >= {"subject", "date", *STATUS_COLUMNS}:
             return pd.DataFrame(columns=["subject", "date", *STATUS_COLUMNS], dtype=object)
-        found = []
-        for row in self._connection.execute(_of(subject, DATES)).mappings():
-            found.append({**json.loads(row["combined"]), **row})
+        stored = self._mappings(DATES, subject)
+        found = [{**json.loads(row["combined"]), **row} for row in stored]
         found.sort(key=lambda row: (row["subject"], row["date"]))
         return pd.DataFrame(
             {name: _column([row.get(name) for row in found], k) for name, k in columns.items()}
