@@ -119,8 +119,9 @@ def _value(name: str, value: Any, kind: Any, may_miss: bool) -> Any:
         value = value.item()  # a number of NumPy
     if type(value) is int and kind is float and abs(value) < 2**63:
         value = float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        value = None
+    if isinstance(value, float):
+        # SQLite has no negative zero.
+        value = value + 0.0 if math.isfinite(value) else None
     if value is None and may_miss:
         return None
     if type(value) is not kind or (kind is int and not -(2**63) <= value < 2**63):

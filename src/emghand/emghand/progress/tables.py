@@ -176,6 +176,8 @@ def _read(path: Path, subject: str, name: str) -> tuple[pd.DataFrame, str]:
             frame = frame.astype(columns(wanted))
         except (TypeError, ValueError) as error:
             raise UserError(f"{path}: is damaged: {one_line(error)[:200]}") from error
+    for column in frame.select_dtypes("str"):
+        frame[column] = frame[column].astype(object).where(frame[column].notna(), None)
     return frame, digest
 
 
