@@ -237,10 +237,19 @@ def earliest_date(changes: Changes, *, again: Iterable[Known] = ()) -> date | No
     return min(dates, default=None)
 
 
-def pending(changes: Changes) -> list[Known]:
-    """Sessions that could not be read the last time, and lie in the study."""
+def will_do(subject: str) -> bool:
+    """Whether files can be named by a subject."""
+    return bool(_SUBJECT.fullmatch(subject)) and not clash(subject)
+
+
+def unread(changes: Changes) -> list[Known]:
+    """Sessions in the study of which something could not be read the last time."""
     gone = {k.session_id for k in changes.deleted}
-    return [k for k in changes.known if k.here and k.state == PENDING and k.session_id not in gone]
+    return [
+        k
+        for k in changes.known
+        if k.here and (k.state == PENDING or k.problems) and k.session_id not in gone
+    ]
 
 
 def _raise(error: OSError) -> None:
@@ -256,7 +265,7 @@ def _look(study: Path, folder: Path, content_hash: Callable[[Any], str]) -> Foun
     except UserError as error:
         return Broken(path, str(error))
     subject, session_id = manifest["subject"], manifest["id"]
-    if not _SUBJECT.fullmatch(subject) or clash(subject):
+    if not will_do(subject):
         return Broken(path, f"the subject's name {subject[:64]!r} will not do for a table")
     if not _ID.fullmatch(session_id):
         return Broken(path, "its id is not 32 hexadecimal digits")

@@ -37,7 +37,7 @@ class Known:
 
     Parameters
     ----------
-    subject, session_id, content_hash, path, state : str
+    subject, session_id, content_hash, path, state, problems : str
         As in `SessionRow`.
     date : datetime.date
     row_hash : str
@@ -53,6 +53,7 @@ class Known:
     content_hash: str
     path: str
     state: str
+    problems: str
     date: date
     row_hash: str
     revision: int

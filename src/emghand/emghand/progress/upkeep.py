@@ -17,7 +17,7 @@ from emghand.errors import UserError
 from emghand.progress import records
 from emghand.progress.database import Store
 from emghand.progress.rows import SessionRecord
-from emghand.progress.scan import Broken, Changes, Found, find_changes, pending
+from emghand.progress.scan import Broken, Changes, Found, find_changes, unread
 from emghand.progress.tables import follow
 from emghand.progress.transaction import Transaction
 from emghand.steps import step
@@ -25,7 +25,7 @@ from emghand.steps import step
 if TYPE_CHECKING:
     import pandas as pd
 
-_TRIES = 20
+TRIES = 20
 """So often another process may be faster."""
 
 
@@ -91,9 +91,10 @@ class Edit:
     moved : mapping
         Id -> path of sessions that lie in the study.
     here : bool
-        Whether those of `put` lie in the study.
+        Whether those of `put` were found in the study; where not, the place of one that lies
+        there stays.
     revisions : mapping
-        Id -> revision that a row has from now on, at the least.
+        Id -> revision of the row from now on, where it is not the next one.
     """
 
     put: tuple[SessionRecord, ...] = ()
@@ -138,7 +139,7 @@ class Update:
         return bool(self.put or self.removed or self.moved or self.dates or self.files)
 
 
-class _Outdated(Exception):
+class Outdated(Exception):
     """Another process changed the subject since the comparison."""
 
 
@@ -185,13 +186,13 @@ def update(
     for number, name in enumerate(names):
         step(f"progress of {name}", number / len(names))
         done: dict[tuple[str, str], SessionRecord] = {}
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 updates.append(
                     _update(study, store, name, changes.of(name), methods, force, unreadable, done)
                 )
                 break
-            except _Outdated:
+            except Outdated:
                 changes = find_changes(study, store, methods.content_hash)
         else:
             raise UserError(f"subject {name}: other processes change it all the time; try again")
@@ -212,7 +213,7 @@ def _update(
     wanted = {s.path: s.content_hash for s in (*changes.missing, *changes.late, *changes.changed)}
     if force:
         paths = {s.session_id: s.path for s in changes.moved}
-        wanted |= {paths.get(k.session_id, k.path): k.content_hash for k in pending(changes)}
+        wanted |= {paths.get(k.session_id, k.path): k.content_hash for k in unread(changes)}
     for path, content in sorted(wanted.items()):
         if (path, content) not in done:
             record = methods.read(study / path, study=study, force=force, unreadable=unreadable)
@@ -227,7 +228,7 @@ def _update(
     )
     with store.writing(subject) as rows:
         if tuple(rows.known(subject)) != changes.known:
-            raise _Outdated
+            raise Outdated
         result = apply(rows, subject, edit, methods)
     return replace(
         result,
@@ -258,14 +259,15 @@ def apply(rows: Transaction, subject: str, edit: Edit, methods: Methods) -> Upda
     for record in edit.put:
         row = record.row
         old = known.get(row.session_id)
-        least = edit.revisions.get(row.session_id, 0)
+        here = edit.here or (old is not None and old.here)
+        if old is not None and not edit.here:
+            record = replace(record, row=replace(row, path=old.path))
         if old is not None and old.row_hash == records.row_hash(record):
-            path = row.path if edit.here else old.path
-            revision, here = max(old.revision, least), old.here or edit.here
-            rows.note(subject, row.session_id, path=path, here=here, revision=revision)
-            moved += [row.session_id] if path != old.path else []
+            rows.note(subject, row.session_id, path=record.row.path, here=here)
+            moved += [row.session_id] if record.row.path != old.path else []
             continue
-        rows.put(record, max(old.revision + 1 if old else 1, least), here=edit.here)
+        following = old.revision + 1 if old is not None else 1
+        rows.put(record, edit.revisions.get(row.session_id, following), here=here)
         touched += [row.date] + ([old.date] if old else [])
         put.append(row.session_id)
     for session_id in edit.remove:

@@ -21,7 +21,7 @@ from study_maker import (
 
 from emghand.errors import UserError
 from emghand.progress.database import Store
-from emghand.progress.scan import earliest_date, find_changes, pending
+from emghand.progress.scan import earliest_date, find_changes, unread
 from emghand.progress.tables import read_tables
 from emghand.progress.upkeep import update
 from emghand.storage.sessions import Session
@@ -197,7 +197,7 @@ def test_unreadable_trials_raise_or_are_pending_until_forced(study, store):
     assert store.sessions("p01").empty  # Of this subject nothing was changed.
     _, _, report = run(study, store, unreadable="warn")
     assert report.problems == (f"p01/{path.name}: x_trials.json: cannot be read",)
-    (waiting,) = pending(find_changes(study, store, content_hash))
+    (waiting,) = unread(find_changes(study, store, content_hash))
     assert waiting.path == f"p01/{path.name}"
     assert run(study, store)[0] == []
     read, computed, _ = run(study, store, force=True)
