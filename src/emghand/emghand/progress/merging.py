@@ -1,8 +1,8 @@
 """What is to become of each session that two places know: here, and in a bucket.
 
-Each row has a revision that grows with every change, and what was the same in both places when they
-were last compared is kept (the base). A row that changed on one side only goes to the other; one that
-changed on both is a conflict, and stays as it is on either side until somebody decides.
+Each row has a revision that grows with every change, and what was the same in both places when
+they were last compared is kept (the base). A row that changed on one side only goes to the other;
+one that changed on both is a conflict, and stays as it is on either side until somebody decides.
 """
 
 from __future__ import annotations
@@ -75,8 +75,11 @@ def merge(
     keep : str
         One of `KEEP`.
     """
-    push, same = {}, {}
-    pull, remove, conflicts = [], [], []
+    push: dict[str, Version] = {}
+    same: dict[str, Version] = {}
+    pull: list[str] = []
+    remove: list[str] = []
+    conflicts: list[str] = []
     for session in sorted(mine.keys() | theirs.keys()):
         ours, other, was = mine.get(session), theirs.get(session), base.get(session)
         if other is None:

@@ -1,8 +1,9 @@
 """The rows of a study shared through an S3 bucket: one object for each subject.
 
-Sessions and their trials are shared; dates and status are computed from them in every place. Nothing
-newer is ever overwritten: an object is only replaced when it is still the one that was read
-(``If-Match``), and a row only when it has changed on one side alone (`emghand.progress.merging`).
+Sessions and their trials are shared; dates and status are computed from them in every place.
+Nothing newer is ever overwritten: an object is only replaced when it is still the one that was
+read (``If-Match``), and a row only when it has changed on one side alone
+(`emghand.progress.merging`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from emghand.progress.rows import SessionRecord
 from emghand.progress.scan import will_do
 from emghand.progress.share_document import MAX_BYTES, Entry
 from emghand.progress.tables import follow
-from emghand.progress.upkeep import TRIES, Edit, Methods, Outdated, apply
+from emghand.progress.upkeep import TRIES, Edit, Methods, apply
 
 BOTH, PUSH, PULL = "both", "push", "pull"
 DIRECTIONS = (BOTH, PUSH, PULL)
@@ -113,12 +114,11 @@ class Bucket:
         need("boto3", "s3", "an S3 bucket")
         import boto3
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
 
         self._bucket, prefix = found[1], (found[2] or "").strip("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self.name = f"s3://{self._bucket}/{self._prefix}"
-        try:
+        with _told(self.name):
             session = boto3.Session()
             if session.get_credentials() is None:
                 raise NoCredentials(
@@ -127,11 +127,12 @@ class Bucket:
                 )
             config = Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 3})
             region = session.region_name or "us-east-1"
-            self._client = session.client(
-                "s3", endpoint_url=endpoint or None, region_name=region, config=config
-            )
-        except (BotoCoreError, ValueError) as error:
-            raise UserError(f"{self.name}: {one_line(error)}") from error
+            try:
+                self._client = session.client(
+                    "s3", endpoint_url=endpoint or None, region_name=region, config=config
+                )
+            except ValueError as error:
+                raise UserError(f"{self.name}: {one_line(error)}") from error
         self.place = f"{self._client.meta.endpoint_url} {self.name}"
 
     def subjects(self) -> list[str]:
@@ -250,9 +251,10 @@ def _share(
             if rows.known(subject) != known:
                 continue
             apply(rows, subject, edit, methods)
-            for session_id, version in {**plan.same, **plan.push}.items():
-                if session_id in mine:
-                    rows.note(subject, session_id, revision=version.revision)
+            for k in known:
+                version = agreed.get(k.session_id)
+                if version and k.row_hash == version.row_hash and k.revision != version.revision:
+                    rows.note(subject, k.session_id, revision=version.revision)
             found = {i: (v.revision, v.row_hash) for i, v in {**kept, **agreed}.items()}
             if found != noted:
                 rows.put_shared(bucket.place, subject, found)
