@@ -58,8 +58,9 @@ def from_values(kind: type[R], found: Mapping[str, Any]) -> R:
         When a column is missing, unknown or of another type.
     """
     wanted = kinds(kind)
-    if not isinstance(found, Mapping) or found.keys() != wanted.keys():
-        odd = ", ".join(sorted(map(str, set(found) ^ wanted.keys()))[:5])
+    there = found.keys() if isinstance(found, Mapping) else set()
+    if there != wanted.keys():
+        odd = ", ".join(sorted(str(name)[:40] for name in there ^ wanted.keys())[:5])
         raise UserError(f"other columns than this emghand has ({odd}); use the same version")
     plain = dict(found)
     if "date" in wanted and isinstance(plain["date"], str):

@@ -1,15 +1,19 @@
 """Small studies of real session folders, with small ways to read and to judge them."""
 
+import functools
 import hashlib
 import json
 import os
 import random
+import tempfile
 from datetime import date, timedelta
+from pathlib import Path
 
 import pandas as pd
 
 from emghand.errors import UserError
 from emghand.progress import rows
+from emghand.progress.database import Store
 from emghand.progress.frames import columns
 from emghand.progress.rows import SessionRecord, SessionRow, TrialRow
 from emghand.progress.upkeep import Methods
@@ -52,6 +56,20 @@ def add_trials(path, n_trials=4, seed=1):
 def content_hash(manifest):
     files = {name: entry["sha256"] for name, entry in manifest["files"].items()}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _empty_database():
+    with tempfile.TemporaryDirectory() as folder:
+        Store.open(folder)
+        return (Path(folder) / "progress/study.sqlite").read_bytes()
+
+
+def new_store(folder):
+    """An open database of a folder; the tables are made only once in a run of the tests."""
+    (folder / "progress").mkdir(parents=True, exist_ok=True)
+    (folder / "progress/study.sqlite").write_bytes(_empty_database())
+    return Store.open(folder)
 
 
 class Reader:

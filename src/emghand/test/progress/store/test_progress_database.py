@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from study_maker import add_session, day, methods, session_row, trial
+from study_maker import add_session, day, methods, new_store, session_row, trial
 
 from emghand.errors import UserError
 from emghand.progress import records
@@ -33,7 +33,7 @@ def upgrade():
 def study(tmp_path):
     for number in (0, 2, 4):
         add_session(tmp_path, "p01", number)
-    update(tmp_path, Store.open(tmp_path), methods=methods())
+    update(tmp_path, new_store(tmp_path), methods=methods())
     return tmp_path
 
 
@@ -152,7 +152,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 def test_rows_come_back_bit_for_bit(tmp_path_factory, known, must, text, ok):
     folder = tmp_path_factory.getbasetemp() / "rows"
     folder.mkdir(exist_ok=True)
-    store = Store.open(folder)
+    store = new_store(folder)
     row = session_row(
         subject="p", session_id="a", content_hash="h", path=text, date=day(0), start_ns=2**62,
         state="scored", n_trials=1, n_single=1, completed_single=1, time_to_target=known,

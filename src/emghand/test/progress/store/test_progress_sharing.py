@@ -9,11 +9,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from study_maker import Judge, Reader, add_session, add_trials, day, methods
+from study_maker import Judge, Reader, add_session, add_trials, day, methods, new_store
 
 from emghand.errors import UserError
-from emghand.progress import share_document
-from emghand.progress.database import Store
+from emghand.progress import records, share_document
 from emghand.progress.merging import MINE, THEIRS, Version, merge
 from emghand.progress.share import Bucket, NoCredentials, synchronise
 from emghand.progress.tables import read_tables
@@ -58,7 +57,7 @@ class Lab:
 
     def __init__(self, folder):
         folder.mkdir()
-        self.study, self.store = folder, Store.open(folder)
+        self.study, self.store = folder, new_store(folder)
 
     def update(self):
         return update(self.study, self.store, methods=methods())
@@ -262,27 +261,41 @@ def test_a_bucket_that_is_not_there_is_told(labs, bucket, server):
         ('"trials": [', '"trials": [7, ', "other columns"),
     ],
 )
-def test_a_damaged_object_is_refused_and_nothing_is_changed(labs, bucket, old, new, said):
-    one, two = labs
-    one.share(bucket)
-    content = share_document.to_bytes("p01", bucket.get("p01")[0])
-    text = json.dumps(json.loads(gzip.decompress(content)))
+def test_an_object_that_makes_no_sense_is_refused(old, new, said, document):
+    text = json.dumps(document)
     assert old in text
-    harmed = gzip.compress(text.replace(old, new).encode())
-    bucket._client.put_object(Bucket=bucket._bucket, Key=KEY, Body=harmed)
     with pytest.raises(UserError, match=said):
-        two.share(bucket)
-    assert two.store.sessions().empty
+        share_document.from_bytes("p01", gzip.compress(text.replace(old, new).encode()), "here")
 
 
-def test_an_object_that_was_cut_or_unpacks_without_end_is_refused(labs, bucket, monkeypatch):
-    labs[0].share(bucket)
-    content = share_document.to_bytes("p01", bucket.get("p01")[0])
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    """What an object holds."""
+    study = tmp_path_factory.mktemp("document")
+    path = add_session(study, "p01", 0)
+    record = records.normal(Reader()(path, study=study, force=False, unreadable="raise"))
+    entry = share_document.Entry(1, record)
+    content = share_document.to_bytes("p01", {record.row.session_id: entry})
+    assert share_document.from_bytes("p01", content, "here") == {record.row.session_id: entry}
+    return json.loads(gzip.decompress(content))
+
+
+def test_an_object_that_was_cut_or_unpacks_without_end_is_refused(document, monkeypatch):
+    content = gzip.compress(json.dumps(document).encode())
     with pytest.raises(UserError, match="is damaged"):
         share_document.from_bytes("p01", content[:-30], "here")
     monkeypatch.setattr(share_document, "_UNPACKED", 1000)
     with pytest.raises(UserError, match="is damaged"):
         share_document.from_bytes("p01", content, "here")
+
+
+def test_a_damaged_object_changes_nothing(labs, bucket):
+    one, two = labs
+    one.share(bucket)
+    bucket._client.put_object(Bucket=bucket._bucket, Key=KEY, Body=b"nothing")
+    with pytest.raises(UserError, match=r"study/p01\.json\.gz: is damaged"):
+        two.share(bucket)
+    assert two.store.sessions().empty
 
 
 VERSIONS = st.dictionaries(

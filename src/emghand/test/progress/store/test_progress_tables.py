@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from study_maker import add_session, methods, tables_bytes
+from study_maker import add_session, methods, new_store, tables_bytes
 
 from emghand.errors import UserError
 from emghand.progress.database import Store
@@ -17,7 +17,7 @@ def study(tmp_path):
     for number in (0, 2, 4):
         add_session(tmp_path, "p01", number)
     add_session(tmp_path, "p02", 1)
-    update(tmp_path, Store.open(tmp_path), methods=methods())
+    update(tmp_path, new_store(tmp_path), methods=methods())
     return tmp_path
 
 

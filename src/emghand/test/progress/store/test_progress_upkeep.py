@@ -15,6 +15,7 @@ from study_maker import (
     content_hash,
     day,
     methods,
+    new_store,
     tables_bytes,
     touch_all,
 )
@@ -39,7 +40,7 @@ def study(tmp_path):
 
 @pytest.fixture
 def store(study):
-    return Store.open(study)
+    return new_store(study)
 
 
 def run(study, store, subject="p01", **settings):
@@ -53,7 +54,7 @@ def full(study, tmp_path_factory):
     """The tables of the same study, made at once."""
     copy = tmp_path_factory.mktemp("copy") / "study"
     shutil.copytree(study, copy, ignore=shutil.ignore_patterns("progress"))
-    store = Store.open(copy)
+    store = new_store(copy)
     update(copy, store, methods=methods())
     return store
 
