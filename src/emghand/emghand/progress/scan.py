@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -215,15 +215,13 @@ def find_changes(
     )
 
 
-def earliest_date(changes: Changes, *, again: Iterable[Known] = ()) -> date | None:
+def earliest_date(changes: Changes) -> date | None:
     """First date whose status may be another one now; None: all stay as they are.
 
     Parameters
     ----------
     changes : Changes
         Of one subject.
-    again : iterable of Known
-        Sessions that are read again though they have not changed.
 
     Notes
     -----
@@ -233,7 +231,7 @@ def earliest_date(changes: Changes, *, again: Iterable[Known] = ()) -> date | No
     dates = [s.date for s in (*changes.missing, *changes.late, *changes.changed) if s.date]
     ids = {s.session_id for s in changes.changed}
     dates += [k.date for k in changes.known if k.session_id in ids]
-    dates += [k.date for k in (*changes.deleted, *again)]
+    dates += [k.date for k in changes.deleted]
     return min(dates, default=None)
 
 

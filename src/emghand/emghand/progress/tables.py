@@ -78,24 +78,28 @@ def follow(store: Store, subject: str) -> bool:
         When they cannot be written.
     """
     need("pyarrow", "progress", "a Parquet table")
+    paths = {name: table_path(store.folder, subject, name) for name in SUFFIXES}
     # In turn with other processes: who reads the database later writes later.
-    with locked(store.folder), store.reading() as rows:
+    with locked(store.folder):
         for left in store.folder.glob(f"{TEMPORARY_PREFIX}*"):
             if not in_use(left):
                 left.unlink()  # Of a process that was killed.
-        paths = {name: table_path(store.folder, subject, name) for name in SUFFIXES}
-        digest = rows.computed(subject).digest
+        with store.reading() as rows:
+            digest = rows.computed(subject).digest
+            if digest and all(_digest(path, subject, n) == digest for n, path in paths.items()):
+                return False
+            tables = {
+                "trials": _table(rows.trials(subject), TrialRow),
+                "dates": _table(rows.dates(subject)),
+                "sessions": _table(rows.sessions(subject), SessionRow),
+            }
         if not digest:
             there = [path for path in paths.values() if path.exists()]
             for path in there:
                 path.unlink()
             return bool(there)
-        if all(_digest(path, subject, name) == digest for name, path in paths.items()):
-            return False
-        _write(paths["trials"], _table(rows.trials(subject), TrialRow), "trials", subject, digest)
-        _write(paths["dates"], _table(rows.dates(subject)), "dates", subject, digest)
-        sessions = _table(rows.sessions(subject), SessionRow)
-        _write(paths["sessions"], sessions, "sessions", subject, digest)
+        for name, table in tables.items():
+            _write(paths[name], table, name, subject, digest)
         return True
 
 

@@ -176,12 +176,17 @@ def update(
     Raises
     ------
     UserError
-        When a session cannot be read. Subjects that were done already stay done; of the one it
-        belongs to nothing is changed.
+        When the subject is unknown, or a session cannot be read. Subjects that were done already
+        stay done; of the one it belongs to nothing is changed.
     """
     study = Path(study)
     changes = find_changes(study, store, methods.content_hash)
     names = [subject] if subject else changes.subjects
+    if subject and subject not in changes.subjects:
+        raise UserError(
+            f"subject {subject}: has no session in {study}; known: "
+            f"{', '.join(changes.subjects) or 'nobody'}"
+        )
     updates = []
     for number, name in enumerate(names):
         step(f"progress of {name}", number / len(names))

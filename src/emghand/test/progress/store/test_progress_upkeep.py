@@ -230,6 +230,11 @@ def test_an_empty_study_does_not_empty_the_database(study, store):
     assert len(store.sessions()) == 6
 
 
+def test_a_subject_nobody_knows_is_told(study, store):
+    with pytest.raises(UserError, match=r"subject p09: has no session .* known: p01, p02"):
+        update(study, store, "p09", methods=methods())
+
+
 @pytest.mark.parametrize("name", ["../p01", "p01_trials", "p01_dates", ""])
 def test_a_subject_whose_name_would_lead_elsewhere_is_not_taken(study, store, name):
     path = study / f"p02/{day(1)}_0/manifest.json"
