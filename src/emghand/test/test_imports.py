@@ -29,6 +29,8 @@ else:
 import emghand
 names = [m.name for m in pkgutil.walk_packages(emghand.__path__, "emghand.")]
 extras = {"emghand.networks.torch_fit": "torch"}
+for name in ("database", "scan", "schema", "share", "tables", "transaction", "upkeep"):
+    extras[f"emghand.progress.{name}"] = "sqlalchemy"
 for name in names:
     extra = extras.get(name)
     if extra and not importlib.util.find_spec(extra):
