@@ -83,8 +83,8 @@ def parse_yaml(text: str, *, quick: bool = False) -> Any:
     ----------
     text : str
     quick : bool
-        For files that programs wrote: a text without aliases, of which nothing expands, goes through
-        libyaml, ten times as fast. What it holds may then be 1000 levels deep.
+        For files that programs wrote: a text without aliases, of which nothing expands, goes
+        through libyaml, ten times as fast. What it holds may then be 1000 levels deep.
 
     Raises
     ------
