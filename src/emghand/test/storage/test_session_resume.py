@@ -100,9 +100,16 @@ def test_killed_before_the_first_byte_it_begins_at_its_begin(session):
 def test_nothing_to_resume_is_said(session, capsys):
     add_run(session, n_trials=2, done=2)
     assert main(["session", "resume", str(session.path)]) == 1
-    assert "1 runs are complete" in capsys.readouterr().out
+    assert "1 run is complete" in capsys.readouterr().out
     assert main(["session", "resume", str(session.path), "--run"]) == 1
     assert "complete" in capsys.readouterr().err
+
+
+def test_a_session_without_runs_has_nothing_to_resume(session, capsys):
+    assert main(["session", "resume", str(session.path)]) == 1
+    assert "no collection, test or task" in capsys.readouterr().out
+    assert main(["session", "resume", str(session.path), "--run"]) == 1
+    assert "no collection, test or task" in capsys.readouterr().err
 
 
 def test_run_starts_what_is_left_with_the_same_goal(session, monkeypatch):

@@ -156,6 +156,8 @@ def test_a_file_that_is_no_task_is_refused_in_one_sentence(tmp_path):
         path.write_bytes(text.encode("latin-1"))
         with pytest.raises(UserError, match=r"task\.yaml"):
             load_task(path)
+    with pytest.raises(UserError, match=r"nowhere\.yaml: cannot be read: No such file[^:]*$"):
+        load_task(tmp_path / "nowhere.yaml")
 
 
 def test_show_says_how_many_trials_there_are_before_anything_starts(capsys):
