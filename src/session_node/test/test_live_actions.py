@@ -346,8 +346,9 @@ def test_a_replay_refuses_a_second_commander(played):
 
 def test_a_replay_refuses_a_hand_that_follows_somebody_else(played):
     played.hand.commander = "ab12"
-    answer = result(played, replay(played))
-    assert "the hand follows another commander" in answer.result.message
+    for what in ("estimates", "decode"):
+        answer = result(played, replay(played, what=what))
+        assert "the hand follows another commander" in answer.result.message
     assert played.hand.commands == []
 
 
