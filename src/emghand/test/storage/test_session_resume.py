@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -110,6 +112,27 @@ def test_a_session_without_runs_has_nothing_to_resume(session, capsys):
     assert "no collection, test or task" in capsys.readouterr().out
     assert main(["session", "resume", str(session.path), "--run"]) == 1
     assert "no collection, test or task" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bag", ["", "/data/s1/bags/collect"])
+def test_a_run_that_was_cancelled_says_how_to_go_on(monkeypatch, capsys, bag):
+    class Graph(contextlib.AbstractContextManager):
+        interrupted = True
+
+        def __exit__(self, *_):
+            return None
+
+        def collect(self, show, **goal):
+            message = "cancelled after 2 of 9 trials"
+            return SimpleNamespace(
+                success=False, message=message, report="", bag=bag, session="/data/s1"
+            )
+
+    monkeypatch.setattr("emghand.client.GraphClient", Graph)
+    assert main(["collect", "/data/s1", "short.yaml"]) == 130
+    said = capsys.readouterr().err
+    assert "error: cancelled after 2 of 9 trials" in said
+    assert ("go on with: emghand session resume /data/s1 --run" in said) == bool(bag)
 
 
 def test_run_starts_what_is_left_with_the_same_goal(session, monkeypatch):

@@ -100,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(result: Any, as_json: bool) -> None:
+    from emghand.cli.activity import print_failure
+
     measures = json.loads(result.measures or "{}")
     report = json.loads(result.report or "{}")
     if as_json:
@@ -116,7 +118,7 @@ def _print(result: Any, as_json: bool) -> None:
         print(json.dumps(document, indent=1))
         return
     if not result.success:
-        print(f"error: {result.message}", file=sys.stderr)
+        print_failure(result)
         return
     recorded = f", recorded in {result.bag}, {report.get('lost')} lost" if result.bag else ""
     throughput = measures.get("throughput")
