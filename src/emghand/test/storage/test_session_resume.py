@@ -99,6 +99,36 @@ def test_killed_before_the_first_byte_it_begins_at_its_begin(session):
     assert runs_of(session.path)[0].first == 0
 
 
+def test_states_of_what_was_done_before_make_no_run_of_a_recording(session):
+    # The recorder gets the last states of /session/state, which is latched.
+    bag = session.new_bag_path("control")
+    with BagWriter(bag) as writer:
+        maker = RunMaker(writer)
+        maker.state(1, trial=8, n_trials=9)
+        maker.state(0, activity="", n_trials=0)
+        maker.state(0, activity="control", n_trials=0)
+        maker.state(0, activity="", n_trials=0)
+    session.add_file(bag.absolute())
+    assert runs_of(session.path) == []
+
+
+@pytest.mark.parametrize("before", ["collect", "test"])
+def test_a_bag_alone_tells_the_number_of_its_own_trials(session, before):
+    bag = session.new_bag_path("collect")
+    with BagWriter(bag) as writer:
+        maker = RunMaker(writer)
+        maker.state(1, trial=8, n_trials=9, activity=before)
+        if before == "collect":
+            maker.state(0, activity="", n_trials=0)
+        maker.state(1, n_trials=3)
+        maker.trial(0)
+        maker.state(1, trial=1, n_trials=3)
+        maker.state(0, activity="", n_trials=0)
+        maker.state(0, activity="", n_trials=0)  # of a node that was started again
+    (run,) = runs_of(session.path)
+    assert (run.activity, run.n_trials, run.done) == ("collect", 3, {0})
+
+
 def test_nothing_to_resume_is_said(session, capsys):
     add_run(session, n_trials=2, done=2)
     assert main(["session", "resume", str(session.path)]) == 1
