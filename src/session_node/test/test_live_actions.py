@@ -395,6 +395,9 @@ def test_ctrl_c_of_a_script_ends_an_activity_and_gives_back_what_was_finished(be
         steps.extend([None] * 9)
         with pytest.raises(UserError, match="unknown, choose from: glove, own, none"):
             session.control(1.0, "magic")
+        for repetitions in ("many", -1, 2**16):
+            with pytest.raises(UserError, match=r"repetitions: .* is no uint16"):
+                session.collect(bench.folder / "set.yaml", repetitions=repetitions)
         assert not session.interrupted
         assert session.status().recordings == ["bags/collect", "bags/control"]
 
