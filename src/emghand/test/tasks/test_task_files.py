@@ -168,3 +168,8 @@ def test_show_says_how_many_trials_there_are_before_anything_starts(capsys):
     assert main(["tasks", "show", path, "--trials", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["validation_trials"] == len(document["validation"]) == 18
+
+
+def test_a_session_where_the_task_belongs_is_recognised(tmp_path, capsys):
+    assert main(["task", str(tmp_path), str(SHIPPED[0])]) == 1
+    assert "the task file comes first, then the session" in capsys.readouterr().err

@@ -58,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     for name, limit in (("trials", 2**32), ("first", 2**32), ("seed", 2**64)):
         if not 0 <= getattr(args, name) < limit:
             raise UserError(f"--{name}: must be from 0 to {limit - 1}, got {getattr(args, name)}")
+    if Path(args.file).expanduser().is_dir():
+        raise UserError(f"{args.file}: is a directory; the task file comes first, then the session")
     task = load_task(args.file)
     if args.validation and not args.json:
         print(f"{task.n_validation} trials in the validation set of {task.name}", file=sys.stderr)
