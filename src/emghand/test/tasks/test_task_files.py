@@ -171,5 +171,6 @@ def test_show_says_how_many_trials_there_are_before_anything_starts(capsys):
 
 
 def test_a_session_where_the_task_belongs_is_recognised(tmp_path, capsys):
-    assert main(["task", str(tmp_path), str(SHIPPED[0])]) == 1
+    with pytest.raises(SystemExit):
+        main(["task", str(tmp_path), str(SHIPPED[0])])
     assert "the task file comes first, then the session" in capsys.readouterr().err

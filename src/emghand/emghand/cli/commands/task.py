@@ -25,7 +25,7 @@ HELP = "run a task (reach, hold, Fitts, TAC, motion test)"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("file", help="YAML file of the task")
+    parser.add_argument("file", type=_task_file, help="YAML file of the task")
     parser.add_argument("session", help="session directory; made when it does not exist")
     parser.add_argument("--subject", default="", help="pseudonym; needed for a new session")
     parser.add_argument(
@@ -58,8 +58,6 @@ def run(args: argparse.Namespace) -> int:
     for name, limit in (("trials", 2**32), ("first", 2**32), ("seed", 2**64)):
         if not 0 <= getattr(args, name) < limit:
             raise UserError(f"--{name}: must be from 0 to {limit - 1}, got {getattr(args, name)}")
-    if Path(args.file).expanduser().is_dir():
-        raise UserError(f"{args.file}: is a directory; the task file comes first, then the session")
     task = load_task(args.file)
     if args.validation and not args.json:
         print(f"{task.n_validation} trials in the validation set of {task.name}", file=sys.stderr)
@@ -99,6 +97,15 @@ def run(args: argparse.Namespace) -> int:
     if graph.interrupted:
         return 130
     return 0 if result.success else 1
+
+
+def _task_file(text: str) -> str:
+    """Other commands take the session first."""
+    if Path(text).expanduser().is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text} is a directory; the task file comes first, then the session"
+        )
+    return text
 
 
 def _print(result: Any, as_json: bool) -> None:
