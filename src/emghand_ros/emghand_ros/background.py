@@ -13,8 +13,8 @@ from rclpy.task import Future
 T = TypeVar("T")
 POLL_S = 0.005
 _CLOCK = Clock(clock_type=ClockType.STEADY_TIME)
-"""Of the polls: it goes on in a replay that is paused, and rclpy, which prints a warning at the
-eighth timer of a clock, does not count them with those of the node."""
+"""Of the polls: it goes on in a replay that is paused, and rclpy, which prints a warning for every
+timer of a clock from the eighth on, does not count them with those of the node and its actions."""
 
 
 async def run_in_thread(node: Node, function: Callable[[], T]) -> T:

@@ -59,7 +59,7 @@ def test_an_error_of_the_work_reaches_the_coroutine():
 
 
 def test_waiting_adds_no_timer_to_the_clock_of_the_node():
-    # rclpy complains on the terminal about a clock with eight of them.
+    # rclpy complains on the terminal about a clock with eight of them or more.
     with Graph() as graph:
         node = graph.add(EmghandNode("n"))
 
