@@ -67,7 +67,7 @@ def recorded_estimates(recording: Recording) -> Series:
     if found is None or len(found.stamps_ns) < 2:
         raise UserError(
             f"{recording.source}: holds no out_x_hat; decode it with the model that runs "
-            "(what: decode)"
+            "(emghand replay --decode)"
         )
     return found
 
