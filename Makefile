@@ -19,15 +19,15 @@ setup:
 demo: setup
 	@$(ENTER) emghand demo $(if $(DATA),--data $(DATA))
 
-# Side by side, but for the tests that measure latencies: those have the machine to themselves.
-ALONE := test src/decoder_node/test src/hand_bridge/test
-TOGETHER := $(filter-out $(ALONE),$(wildcard src/*/test))
+# The core is tested on all processors; nodes and latencies then have the machine to themselves.
+CORE := src/emghand/test
+NODES := test $(filter-out $(CORE),$(wildcard src/*/test))
 test: setup
 ifdef ARGS
 	@$(ENTER) python -m pytest $(ARGS)
 else
-	@$(ENTER) { python -m pytest -n logical --dist loadfile $(TOGETHER); first=$$?; \
-	  python -m pytest $(ALONE) && exit $$first; }
+	@$(ENTER) { python -m pytest -n logical --dist loadfile $(CORE); core=$$?; \
+	  python -m pytest $(NODES) && exit $$core; }
 endif
 
 lint: setup
