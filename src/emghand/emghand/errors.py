@@ -9,5 +9,10 @@ class UserError(ValueError):
 
 
 def one_line(text: object) -> str:
-    """Text of an error without line breaks, as parsers of YAML put them into theirs."""
+    """Text of an error without line breaks, as parsers of YAML put them into theirs.
+
+    Of an error of the system its reason alone: who reports it names the file.
+    """
+    if isinstance(text, OSError) and text.strerror:
+        text = text.strerror
     return " ".join(str(text).split())

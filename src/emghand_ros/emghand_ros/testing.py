@@ -103,7 +103,8 @@ class Graph:
     def add(self, node: NodeT) -> NodeT:
         """Add a node to the executor."""
         self._nodes.append(node)
-        self.executor.add_node(node)
+        # Between two callbacks: the EventsExecutor must not see its nodes change.
+        self.call(lambda: self.executor.add_node(node))
         return node
 
     def add_apart(self, node: NodeT) -> NodeT:

@@ -56,3 +56,20 @@ def test_an_error_of_the_work_reaches_the_coroutine():
                 return repr(error)
 
         assert graph.call(caller) == "KeyError('gone')"
+
+
+def test_waiting_adds_no_timer_to_the_clock_of_the_node():
+    # rclpy complains on the terminal about a clock with eight of them or more.
+    with Graph() as graph:
+        node = graph.add(EmghandNode("n"))
+
+        def count():
+            return sum(timer.clock is node.get_clock() for timer in node.timers)
+
+        before = count()
+        assert before > 0
+
+        async def caller():
+            return await run_in_thread(node, count)
+
+        assert graph.call(caller) == before

@@ -85,8 +85,8 @@ class ReplayRun(Activity):
         self._go_on()
         if self._rival.is_set():
             raise UserError(
-                "a decoder commands the hand: stop the EMG source or the decoder first, because a "
-                "hand has one commander"
+                "a decoder commands the hand: stop the EMG source or the decoder first (emghand up "
+                "collect runs none), because a hand has one commander"
             )
         self._check_dofs()
 
@@ -173,7 +173,10 @@ class ReplayRun(Activity):
     def _running_model(self) -> Steps[Any]:
         wait = self.room.settings.decoder_wait
         missing = "no model runs: load one (emghand load-model), or replay the recorded estimates"
-        yield from self.wait_for(lambda: self._model, wait, "the model", missing)
+        try:
+            yield from self.wait_for(lambda: self._model, wait, "the model", missing)
+        except UserError as error:
+            raise UserError(self._halt or str(error)) from error
         assert self._model is not None
         model = load_model(Path(self._model.uri))
         if model.model_id != self._model.model_id:

@@ -71,6 +71,8 @@ COMMANDS = {
 }
 HAPPENINGS = ("session_node", "session_node", "twice", "bag_recorder", "cancel", "full")
 """``twice``: session_node again, while it comes back and ends what it has left behind."""
+UNDER_WAY = ("is being recorded", "is being written")
+"""Findings that are no loss: the node that came back is at work."""
 SPAN_S = 1.8
 """Moments lie between the start of the client, of a run for a cancellation, and this."""
 FULL_BYTES = 300_000
@@ -232,7 +234,7 @@ class Bench:
             return False
         manifest = Session.open(path).manifest["files"]  # Whole, without any repair.
         session, findings = repair_session(path)
-        left = [f for f in findings if not f.solved and f.what != "is being recorded"]
+        left = [f for f in findings if not f.solved and f.what not in UNDER_WAY]
         assert not left, left
         assert manifest.keys() <= session.manifest["files"].keys()
         self.counts["repaired"] += any(f.what == "was cut short" for f in findings)
@@ -264,9 +266,9 @@ def done_in(path):
 
 
 def wait_until_free(path):
-    """Until the recorder has ended what was left behind: a schedule may end with a kill."""
+    """Until what was left behind has been ended and entered: a schedule may end with a kill."""
     deadline = time.monotonic() + TIMEOUT_S
-    while any(f.what == "is being recorded" for f in repair_session(path)[1]):
+    while any(f.what in UNDER_WAY for f in repair_session(path)[1]):
         assert time.monotonic() < deadline, "the recording was never ended"
         time.sleep(0.1)
 

@@ -372,8 +372,9 @@ def test_a_replay_refuses_a_second_commander(played):
 
 def test_a_replay_refuses_a_hand_that_follows_somebody_else(played):
     played.hand.commander = "ab12"
-    answer = result(played, replay(played))
-    assert "the hand follows another commander" in answer.result.message
+    for what in ("estimates", "decode"):
+        answer = result(played, replay(played, what=what))
+        assert "the hand follows another commander" in answer.result.message
     assert played.hand.commands == []
 
 
@@ -420,6 +421,9 @@ def test_ctrl_c_of_a_script_ends_an_activity_and_gives_back_what_was_finished(be
         steps.extend([None] * 9)
         with pytest.raises(UserError, match="unknown, choose from: glove, own, none"):
             session.control(1.0, "magic")
+        for repetitions in ("many", -1, 2**16):
+            with pytest.raises(UserError, match=r"repetitions: .* is no uint16"):
+                session.collect(bench.folder / "set.yaml", repetitions=repetitions)
         assert not session.interrupted
         assert session.status().recordings == ["bags/collect", "bags/control"]
 

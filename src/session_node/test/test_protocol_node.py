@@ -164,6 +164,12 @@ def test_a_refusal_outside_fails_the_protocol_with_its_place(bench):
     assert not result.success and result.message == "r/ask: /bench/ask: not today"
 
 
+RUN = (
+    "stage: {name: a, kind: run_action, action: /session/collect_trials, "
+    "type: emghand_interfaces/action/CollectTrials, goal: {GOAL}}"
+)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -174,6 +180,9 @@ def test_a_refusal_outside_fails_the_protocol_with_its_place(bench):
             "message: {data: 3}}",
             "Bool.data: 3 is no boolean",
         ),
+        (RUN.replace("GOAL", "repetitions: some"), "Goal.repetitions: 'some' is no uint16"),
+        (RUN.replace("GOAL", "repetitions: -1"), "Goal.repetitions: -1 is no uint16"),
+        (RUN.replace("GOAL", "session: 3"), "Goal.session: 3 is no string"),
         ("stage: {name: a, kind: wait}", "kind: 'wait' is unknown"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the commands `collect` and `test` share."""
+"""What the commands `collect`, `test` and `task` share."""
 
 from __future__ import annotations
 
@@ -86,7 +86,14 @@ def run_activity(args: argparse.Namespace, activity: str) -> int:
         recorded = f", recorded in {result.bag}, {report.get('lost')} lost" if result.bag else ""
         print(f"{result.message}{recorded}")
     else:
-        print(f"error: {result.message}", file=sys.stderr)
+        print_failure(result)
     if graph.interrupted:
         return 130
     return 0 if result.success else 1
+
+
+def print_failure(result: Any) -> None:
+    """Say why a run was not finished, and how to go on where something of it was recorded."""
+    print(f"error: {result.message}", file=sys.stderr)
+    if result.bag:
+        print(f"go on with: emghand session resume {result.session} --run", file=sys.stderr)

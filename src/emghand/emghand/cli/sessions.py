@@ -92,6 +92,10 @@ def repair(path: str, as_json: bool) -> int:
     from emghand.storage.session_repair import repair_session
 
     target = Path(path).expanduser()
+    if not target.exists():
+        raise UserError(f"{path}: does not exist; give a session, a bag or an .mcap file")
+    if target.is_dir() and not any(target.iterdir()):
+        raise UserError(f"{path}: is empty; give a session, a bag or an .mcap file")
     if target.suffix == ".mcap" or not any((target / n).exists() for n in (MANIFEST, "bags")):
         return _repair_bag(target, as_json)
     _, findings = repair_session(target)
@@ -146,7 +150,7 @@ def resume(path: str, label: str, start: bool, as_json: bool) -> int:
     run = last_unfinished(runs)
     if start:
         if run is None:
-            raise UserError(f"session {path}: every run in it is complete")
+            raise UserError(f"session {path}: {_nothing_to_resume(len(runs))}")
         return _go_on(Path(path), run, as_json)
     if as_json:
         result = {
@@ -156,7 +160,7 @@ def resume(path: str, label: str, start: bool, as_json: bool) -> int:
         }
         print(json.dumps(result, indent=1))
     elif run is None:
-        print(f"{path}: nothing to resume, {len(runs)} runs are complete")
+        print(f"{path}: {_nothing_to_resume(len(runs))}")
     else:
         total = f" of {run.n_trials}" if run.n_trials else ""
         print(
@@ -164,6 +168,12 @@ def resume(path: str, label: str, start: bool, as_json: bool) -> int:
             f"are done; the next one is --first {run.first}"
         )
     return 0 if run else 1
+
+
+def _nothing_to_resume(runs: int) -> str:
+    if not runs:
+        return "nothing to resume, it holds no collection, test or task"
+    return f"nothing to resume, {runs} {'run is' if runs == 1 else 'runs are'} complete"
 
 
 def _go_on(path: Path, run: Run, as_json: bool) -> int:

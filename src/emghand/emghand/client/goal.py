@@ -12,7 +12,10 @@ from emghand.errors import UserError
 if TYPE_CHECKING:
     from emghand.client.graph import GraphClient
 
-RESTARTED = "the node that ran it was started again, see its log"
+RESTARTED = (
+    "the node that ran it was started again, see its log; a run of trials goes on with: emghand "
+    "session resume SESSION --run"
+)
 ASK_S = 1.0
 """How often a node that has appeared is asked whether it knows the goal."""
 ASKS = 5

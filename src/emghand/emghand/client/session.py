@@ -311,12 +311,16 @@ class Session:
     ) -> Done:
         import emghand_interfaces.action
 
+        from emghand.client.interfaces import make
+
         def show(feedback: Any) -> None:
             if self._on_progress is not None:
                 self._on_progress(read(feedback))
 
         self.graph.interrupted = False
-        result = self.graph.act(getattr(emghand_interfaces.action, action), topic, goal, show)
+        kind = getattr(emghand_interfaces.action, action)
+        make(kind.Goal, goal)  # raises where a field does not take its value
+        result = self.graph.act(kind, topic, goal, show)
         if not result.success and not self.interrupted:
             raise UserError(result.message)
         return Done.of(result)

@@ -154,7 +154,7 @@ def _from_python(path: Path, given: Mapping[str, Any]) -> Protocol:
         raise
     except Exception as error:  # whatever the user's own code does wrong
         line = _line_in(path, error)
-        raise UserError(f"{line}{type(error).__name__}: {one_line(error)}") from error
+        raise UserError(f"{line}{type(error).__name__}: {one_line(str(error))}") from error
     if isinstance(made, Stage):
         made = Protocol(path.stem, made)
     if not isinstance(made, Protocol):

@@ -67,7 +67,7 @@ def recorded_estimates(recording: Recording) -> Series:
     if found is None or len(found.stamps_ns) < 2:
         raise UserError(
             f"{recording.source}: holds no out_x_hat; decode it with the model that runs "
-            "(what: decode)"
+            "(emghand replay --decode)"
         )
     return found
 
@@ -155,7 +155,7 @@ def approach(
     """
     # The speed of a raised cosine is pi/2 times the mean in its middle.
     shortest = float(np.abs(goal - start).max(initial=0.0)) / APPROACH_SPEED * np.pi / 2
-    count = max(2, int(np.ceil(max(seconds, shortest) * command_rate)))
+    count = max(1, int(np.ceil(max(seconds, shortest) * command_rate))) + 1
     times = np.arange(count) / command_rate
     share = 0.5 - 0.5 * np.cos(np.pi * np.arange(count) / (count - 1))
     return Course(dofs, times, start + share[:, None] * (goal - start), (), np.zeros((count, 0)))

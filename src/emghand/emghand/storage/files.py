@@ -201,7 +201,15 @@ def make_folder(path: str | Path) -> None:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot be made: {error.strerror or error}") from error
+        raise UserError(f"{path}: cannot be made: {why_not_made(path, error)}") from error
+
+
+def why_not_made(path: str | Path, error: OSError) -> str:
+    """Why a folder was not made; of a file above it the system only says that it exists."""
+    for above in (Path(path), *Path(path).parents):
+        if above.is_file():
+            return f"{above} is a file"
+    return error.strerror or str(error)
 
 
 def _move_to_new(temporary: Path, path: Path) -> None:

@@ -281,11 +281,17 @@ def _read_bag(path: Path) -> Run:
                 timespec="seconds"
             )
             found: list[tuple[int, str]] = []
+            ended = False
             for raw in reader.messages(wanted) if wanted else ():
                 message: Any = reader.decode(raw)
+                is_state = raw.topic.endswith("state")
                 if message.activity:
+                    if is_state and (ended or message.activity != run.activity):
+                        # States are latched: the first ones are of what was done before.
+                        run.n_trials = 0
                     run.activity = message.activity
-                if raw.topic.endswith("state"):
+                if is_state:
+                    ended = not message.activity
                     run.n_trials = max(run.n_trials, int(message.n_trials))
                 else:
                     found.append((int(message.trial), str(getattr(message, "outcome", ""))))

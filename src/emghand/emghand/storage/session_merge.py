@@ -109,13 +109,13 @@ def _manifest(
     wanted = str(target["subject"]) if target is not None else subject
     if not wanted and len(subjects) > 1:
         raise UserError(
-            f"they are of several subjects ({', '.join(subjects)}); name the one of the whole with "
-            "--subject"
+            f"the sessions are of several subjects ({', '.join(subjects)}); name the one of the "
+            "whole with --subject"
         )
     if target is not None and subjects != [wanted] and subject != wanted:
         raise UserError(
-            f"it belongs to subject {wanted}, not {', '.join(subjects)}; if that is meant, add "
-            f"--subject {wanted}"
+            f"the session they go into belongs to subject {wanted}, not {', '.join(subjects)}; "
+            f"if that is meant, add --subject {wanted}"
         )
     if target is None and len(sources) == 1 and subject in ("", first["subject"]):
         kept = {k: v for k, v in first.items() if k not in ("files", "left_out")}

@@ -24,7 +24,14 @@ from typing import Any
 from emghand.errors import UserError
 from emghand.storage import manifest as manifests
 from emghand.storage.contents import describe, origin_of, walk
-from emghand.storage.files import locked, make_folder, new_folder, sha256, write_file
+from emghand.storage.files import (
+    locked,
+    make_folder,
+    new_folder,
+    sha256,
+    why_not_made,
+    write_file,
+)
 from emghand.storage.kinds import is_unfinished
 from emghand.storage.manifest import MANIFEST, Manifest
 
@@ -105,7 +112,9 @@ class Session:
                 with new_folder(path) as folder:
                     cls(folder, manifest)._fill()
         except OSError as error:
-            raise UserError(f"session {path}: cannot be made: {error.strerror or error}") from error
+            raise UserError(
+                f"session {path}: cannot be made: {why_not_made(path, error)}"
+            ) from error
         return cls(path, manifest)
 
     def _fill(self) -> None:

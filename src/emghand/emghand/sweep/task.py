@@ -99,7 +99,7 @@ def run_task(task: Task) -> dict[str, Any]:
         outcome = {"error": one_line(error)}
     except Exception as error:  # whatever a task dies of, the others go on
         outcome = {
-            "error": f"{type(error).__name__}: {one_line(error)}",
+            "error": f"{type(error).__name__}: {one_line(str(error))}",
             "traceback": traceback.format_exc(),
         }
     return outcome | {"seconds": time.perf_counter() - started}

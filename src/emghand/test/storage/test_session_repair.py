@@ -150,3 +150,10 @@ def test_a_lost_file_is_found_each_time(session, capsys):
             ("features/collect.npz", "is missing")
         ]
     assert "features/collect.npz" in Session.open(session.path).manifest["files"]
+
+
+def test_what_is_not_there_or_empty_is_not_called_a_bag(tmp_path, capsys):
+    assert main(["session", "repair", str(tmp_path / "s1")]) == 1
+    assert "s1: does not exist; give a session" in capsys.readouterr().err
+    assert main(["session", "repair", str(tmp_path)]) == 1
+    assert "is empty; give a session" in capsys.readouterr().err

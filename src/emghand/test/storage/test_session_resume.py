@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -97,12 +99,70 @@ def test_killed_before_the_first_byte_it_begins_at_its_begin(session):
     assert runs_of(session.path)[0].first == 0
 
 
+def test_states_of_what_was_done_before_make_no_run_of_a_recording(session):
+    # The recorder gets the last states of /session/state, which is latched.
+    bag = session.new_bag_path("control")
+    with BagWriter(bag) as writer:
+        maker = RunMaker(writer)
+        maker.state(1, trial=8, n_trials=9)
+        maker.state(0, activity="", n_trials=0)
+        maker.state(0, activity="control", n_trials=0)
+        maker.state(0, activity="", n_trials=0)
+    session.add_file(bag.absolute())
+    assert runs_of(session.path) == []
+
+
+@pytest.mark.parametrize("before", ["collect", "test"])
+def test_a_bag_alone_tells_the_number_of_its_own_trials(session, before):
+    bag = session.new_bag_path("collect")
+    with BagWriter(bag) as writer:
+        maker = RunMaker(writer)
+        maker.state(1, trial=8, n_trials=9, activity=before)
+        if before == "collect":
+            maker.state(0, activity="", n_trials=0)
+        maker.state(1, n_trials=3)
+        maker.trial(0)
+        maker.state(1, trial=1, n_trials=3)
+        maker.state(0, activity="", n_trials=0)
+        maker.state(0, activity="", n_trials=0)  # of a node that was started again
+    (run,) = runs_of(session.path)
+    assert (run.activity, run.n_trials, run.done) == ("collect", 3, {0})
+
+
 def test_nothing_to_resume_is_said(session, capsys):
     add_run(session, n_trials=2, done=2)
     assert main(["session", "resume", str(session.path)]) == 1
-    assert "1 runs are complete" in capsys.readouterr().out
+    assert "1 run is complete" in capsys.readouterr().out
     assert main(["session", "resume", str(session.path), "--run"]) == 1
     assert "complete" in capsys.readouterr().err
+
+
+def test_a_session_without_runs_has_nothing_to_resume(session, capsys):
+    assert main(["session", "resume", str(session.path)]) == 1
+    assert "no collection, test or task" in capsys.readouterr().out
+    assert main(["session", "resume", str(session.path), "--run"]) == 1
+    assert "no collection, test or task" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bag", ["", "/data/s1/bags/collect"])
+def test_a_run_that_was_cancelled_says_how_to_go_on(monkeypatch, capsys, bag):
+    class Graph(contextlib.AbstractContextManager):
+        interrupted = True
+
+        def __exit__(self, *_):
+            return None
+
+        def collect(self, show, **goal):
+            message = "cancelled after 2 of 9 trials"
+            return SimpleNamespace(
+                success=False, message=message, report="", bag=bag, session="/data/s1"
+            )
+
+    monkeypatch.setattr("emghand.client.GraphClient", Graph)
+    assert main(["collect", "/data/s1", "short.yaml"]) == 130
+    said = capsys.readouterr().err
+    assert "error: cancelled after 2 of 9 trials" in said
+    assert ("go on with: emghand session resume /data/s1 --run" in said) == bool(bag)
 
 
 def test_run_starts_what_is_left_with_the_same_goal(session, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 
 import pytest
 
@@ -41,8 +42,9 @@ def test_a_directory_in_use_is_not_taken(session, tmp_path):
         Session.create(session.path, "p08")
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(UserError, match="cannot be made"):
-        Session.create(file, "p08")
+    for path in (file, file / "s1", file / "below" / "s1"):
+        with pytest.raises(UserError, match=f"cannot be made: {re.escape(str(file))} is a file"):
+            Session.create(path, "p08")
 
 
 @pytest.mark.parametrize("subject", ["", "../x", "Jane Doe", "x" * 65, "-a", "a/b"])

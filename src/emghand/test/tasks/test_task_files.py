@@ -156,6 +156,8 @@ def test_a_file_that_is_no_task_is_refused_in_one_sentence(tmp_path):
         path.write_bytes(text.encode("latin-1"))
         with pytest.raises(UserError, match=r"task\.yaml"):
             load_task(path)
+    with pytest.raises(UserError, match=r"nowhere\.yaml: cannot be read: No such file[^:]*$"):
+        load_task(tmp_path / "nowhere.yaml")
 
 
 def test_show_says_how_many_trials_there_are_before_anything_starts(capsys):
@@ -166,3 +168,9 @@ def test_show_says_how_many_trials_there_are_before_anything_starts(capsys):
     assert main(["tasks", "show", path, "--trials", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["validation_trials"] == len(document["validation"]) == 18
+
+
+def test_a_session_where_the_task_belongs_is_recognised(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["task", str(tmp_path), str(SHIPPED[0])])
+    assert "the task file comes first, then the session" in capsys.readouterr().err

@@ -149,12 +149,13 @@ def _run_virtual(args: argparse.Namespace, protocol: Protocol) -> int:
 
 def _run_simulated(args: argparse.Namespace, protocol: Protocol) -> int:
     from emghand.errors import UserError
-    from emghand.virtual.day import run_simulated
 
     if not args.session:
         raise UserError("give the directory of the session that is to be written")
     if args.resume:
         raise UserError("a simulated run is not resumed: run it anew, into another session")
+    from emghand.virtual.day import run_simulated
+
     result = run_simulated(
         protocol,
         args.session,

@@ -25,7 +25,7 @@ HELP = "run a task (reach, hold, Fitts, TAC, motion test)"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("file", help="YAML file of the task")
+    parser.add_argument("file", type=_task_file, help="YAML file of the task")
     parser.add_argument("session", help="session directory; made when it does not exist")
     parser.add_argument("--subject", default="", help="pseudonym; needed for a new session")
     parser.add_argument(
@@ -97,7 +97,18 @@ def run(args: argparse.Namespace) -> int:
     return 0 if result.success else 1
 
 
+def _task_file(text: str) -> str:
+    """Other commands take the session first."""
+    if Path(text).expanduser().is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text} is a directory; the task file comes first, then the session"
+        )
+    return text
+
+
 def _print(result: Any, as_json: bool) -> None:
+    from emghand.cli.activity import print_failure
+
     measures = json.loads(result.measures or "{}")
     report = json.loads(result.report or "{}")
     if as_json:
@@ -114,7 +125,7 @@ def _print(result: Any, as_json: bool) -> None:
         print(json.dumps(document, indent=1))
         return
     if not result.success:
-        print(f"error: {result.message}", file=sys.stderr)
+        print_failure(result)
         return
     recorded = f", recorded in {result.bag}, {report.get('lost')} lost" if result.bag else ""
     throughput = measures.get("throughput")
