@@ -197,6 +197,7 @@ def _print_subject(found: Standing, last: int) -> None:
 
 def _print_missing(found: Standing) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
     from emghand.progress.levels import plain_name
     from emghand.progress.status import shown_value
@@ -210,7 +211,7 @@ def _print_missing(found: Standing) -> None:
         value = "not known" if entry["value"] is None else shown_value(entry["value"])
         sign = "" if entry["comparison"] == "==" else f"{entry['comparison']} "
         text = entry["text"] + (f" ({entry['why']})" if entry["why"] else "")
-        table.add_row(text, value, f"{sign}{shown_value(entry['threshold'])}")
+        table.add_row(escape(text), value, f"{sign}{shown_value(entry['threshold'])}")
     Console().print(table)
 
 

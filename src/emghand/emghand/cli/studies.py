@@ -35,7 +35,8 @@ def opened(args: argparse.Namespace) -> Study:
     UserError
         When there is none, or it cannot be opened.
     """
-    from emghand.progress.study import find_study, open_study
+    from emghand.progress.folder import find_study
+    from emghand.progress.study import open_study
 
     path = args.place or find_study(".")
     if path is None:

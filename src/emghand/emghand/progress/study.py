@@ -12,7 +12,8 @@ from emghand.progress.extras import need
 need("pandas", "progress", "the progress of a subject")
 
 from emghand.progress.criteria import load_criteria  # noqa: E402
-from emghand.progress.database import FILE, FOLDER, Store  # noqa: E402
+from emghand.progress.database import Store  # noqa: E402
+from emghand.progress.folder import FOLDER, is_study  # noqa: E402
 from emghand.progress.scan import find_sessions  # noqa: E402
 from emghand.progress.session import content_hash, read_session  # noqa: E402
 from emghand.progress.status import compute_status  # noqa: E402
@@ -76,15 +77,3 @@ def open_study(path: str | Path, database: str = "") -> Study:
     compute = functools.partial(compute_status, criteria=criteria)
     methods = Methods(read_session, content_hash, compute, criteria.digest)
     return Study(path, Store.open(path, database), methods)
-
-
-def is_study(path: str | Path) -> bool:
-    """Whether a folder is a study: it has a database or tables of progress."""
-    folder = Path(path) / FOLDER
-    return (folder / FILE).exists() or any(folder.glob("*.parquet"))
-
-
-def find_study(path: str | Path) -> Path | None:
-    """The study that a path lies in, or is; None: it lies in none."""
-    path = Path(path).expanduser().absolute()
-    return next((p for p in (path, *path.parents) if is_study(p)), None)
