@@ -1,6 +1,5 @@
 """After a run in a study /session/progress says where its subject stands; nothing waits for it."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +10,9 @@ from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from test_task_run import TASK, Follower
 
-from emghand.cli.main import main
 from emghand.progress.database import Store
+from emghand.progress.standing import standing
+from emghand.progress.study import open_study
 from emghand_ros import qos
 from emghand_ros.node import EmghandNode
 from emghand_ros.testing import Graph, wait_until
@@ -20,7 +20,7 @@ from session_node.node import SessionNode
 
 pytestmark = pytest.mark.ros
 MOVEMENTS = (
-    "{name: s, dofs: [index_flex], rest: 0.1, rise: 0.1, hold: 0.1, fall: 0.1,"
+    "{name: s, dofs: [wrist_flex, index_flex], rest: 0.1, rise: 0.1, hold: 0.1, fall: 0.1,"
     " movements: [{name: a, targets: {index_flex: 1.0}}]}"
 )
 COMPUTED_S = 60.0
@@ -71,7 +71,7 @@ def run(bench, what, session, **changes):
     return answer.result
 
 
-def test_each_run_in_a_study_is_followed_by_where_its_subject_stands(bench, capsys):
+def test_each_run_in_a_study_is_followed_by_where_its_subject_stands(bench):
     Store.open(bench.study)  # It is one from here on.
     run(bench, "collect", bench.study / "s1" / "day1", repetitions=1)
     wait_until(lambda: bench.heard, "the first progress", COMPUTED_S)
@@ -88,7 +88,9 @@ def test_each_run_in_a_study_is_followed_by_where_its_subject_stands(bench, caps
     assert any(s.startswith("Scored trials on each date: 3; needs >= 30") for s in second.missing)
     assert list(second.reached) == ["in_training"], "a date is judged by all of its runs"
     assert list(second.reached_on) == [second.date]
-    assert list(second.problems) == [] and second.header.stamp.sec > 0
+    assert list(first.problems) == [] and second.header.stamp.sec > 0
+    (problem,) = second.problems
+    assert "nothing says what drove the hand" in problem, "nothing was recorded"
 
     late = []
     bench.graph.call(
@@ -98,9 +100,8 @@ def test_each_run_in_a_study_is_followed_by_where_its_subject_stands(bench, caps
     )
     wait_until(lambda: late, "what was said before")
     assert late == [second]
-    assert main(["progress", "s1", "--in", str(bench.study), "--json", "--no-update"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert shown["sentences"] == list(second.missing)
+    shown = standing(open_study(bench.study).store.dates("s1"))
+    assert list(shown.sentences) == list(second.missing)
 
 
 def test_a_failure_is_told_in_the_diagnostics_and_is_none_of_the_session(bench):
