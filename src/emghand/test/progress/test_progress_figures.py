@@ -195,3 +195,9 @@ def test_without_sessions_there_is_nothing_to_draw(person):
     ):
         with pytest.raises(UserError, match="there is no"):
             draw()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_that_is_empty_takes_room_in_a_figure(person, curves, name):
+    lines = [line for axis in FIGURES[name](*person, curves).axes for line in axis.get_lines()]
+    assert all(len(line.get_xdata()) or line.get_clip_on() for line in lines)
