@@ -45,15 +45,21 @@ ROS = {
     "std_srvs",
     "unique_identifier_msgs",
 }
-# The core runs without these: they are imported inside functions.
+# The core runs without these: they are imported inside functions, or where an extra needs them.
 OPTIONAL = {
     "emghand": {
         "action_msgs",
+        "alembic",
+        "boto3",
+        "botocore",
         "distributed",
         "emghand_interfaces",
         "hand_bridge",
+        "pandas",
+        "pyarrow",
         "rclpy",
         "rosidl_parser",
+        "sqlalchemy",
         "std_msgs",
         "std_srvs",
         "torch",

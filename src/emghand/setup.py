@@ -6,7 +6,11 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(exclude=["test"]),
-    package_data={"emghand.report": ["*.css"], "emghand.storage.datasets": ["*.csv"]},
+    package_data={
+        "emghand.progress": ["*.yaml", "migrations/*.py", "migrations/versions/*.py"],
+        "emghand.report": ["*.css"],
+        "emghand.storage.datasets": ["*.csv"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -27,6 +31,9 @@ setup(
     extras_require={
         "dask": ["dask", "distributed"],
         "plot": ["matplotlib"],
+        "postgres": ["psycopg[binary]"],
+        "progress": ["alembic", "pandas", "pyarrow", "sqlalchemy>=2"],
+        "s3": ["boto3"],
         "torch": ["torch"],
     },
     zip_safe=True,

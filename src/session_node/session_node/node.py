@@ -24,6 +24,7 @@ from emghand_ros.conversions import ns_to_time
 from emghand_ros.node import EmghandNode, run
 from emghand_ros.parameters import SettingsParameters
 from session_node.activities import ACTIVITIES, Kind
+from session_node.progress import ProgressBoard
 from session_node.recorder_client import RecorderClient
 from session_node.room import LiveRoom, Outlets
 from session_node.status import StatusBoard
@@ -60,6 +61,7 @@ class SessionNode(EmghandNode):
         self.create_timer(1.0, self._steady.update)
         self._recorder = RecorderClient(self, self._settings.value.recorder)
         self._status = StatusBoard(self)
+        self._progress = ProgressBoard(self, lambda: self._settings.value)
         self._servers = [
             ActionServer(
                 self,
@@ -80,6 +82,7 @@ class SessionNode(EmghandNode):
 
     def deactivate(self) -> None:
         """Stop the activities; their sessions stay valid."""
+        self._progress.stop()
         running = list(self._running.values())
         for one in running:
             one.activity.abandoned = True
@@ -114,6 +117,9 @@ class SessionNode(EmghandNode):
             room.close()
         self.get_logger().info(f"{activity.name} {activity.status}: {activity.message}")
         self._status.open(activity.session_path)
+        if activity.table is not None and self.active:
+            # A table lies in the results of its session.
+            self._progress.follow(activity.table.absolute().parent.parent)
         result = kind.action.Result(
             success=activity.success, message=activity.message, **activity.result()
         )
@@ -145,7 +151,10 @@ class SessionNode(EmghandNode):
             return DiagnosticStatus.WARN, "inactive", {}
         names = [running.activity.name for running in self._running.values()]
         values: dict[str, object] = {"prompts": self._outlets.prompts}
-        return DiagnosticStatus.OK, ", ".join(names) or "idle", values
+        level, said = DiagnosticStatus.OK, ", ".join(names) or "idle"
+        if self._progress.failure:
+            level, said = DiagnosticStatus.WARN, f"{said}; progress: {self._progress.failure}"
+        return level, said, values
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from emghand.activities.room import Room
@@ -45,6 +46,8 @@ class Activity(ABC):
         ``complete``, ``cancelled`` or ``failed``.
     message : str
         One sentence for a person.
+    table : Path or None
+        What it wrote into the results of the session, if anything.
     """
 
     live = True
@@ -57,6 +60,7 @@ class Activity(ABC):
         self.abandoned = False
         self.status = FAILED
         self.message = ""
+        self.table: Path | None = None
 
     def work(self) -> Steps[None]:
         """Prepare and run; a mistake of the user becomes the message."""

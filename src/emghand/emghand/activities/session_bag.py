@@ -171,7 +171,7 @@ class SessionBag:
         self._session.add_file(path)
         if self.report:
             self._session.add_file(self.path)
-        activity.status = status
+        activity.status, activity.table = status, path
 
 
 def _is_in_use(path: Path) -> bool:

@@ -33,6 +33,12 @@ class SessionSettings:
         3.0, "How long a test waits for the decoder's first output.", unit="s", low=0.0, high=60.0
     )
     recorder: str = setting("bag_recorder", "Name of the recorder node.", live=False)
+    study: str = setting(
+        "auto",
+        "Folder of the study whose progress is computed after each run; auto: the one that the "
+        "session lies in, if any; empty: none.",
+    )
+    database: str = setting("", "URL of the study database; empty: SQLite within the study.")
 
     def __post_init__(self) -> None:
         check(self)

@@ -219,7 +219,8 @@ def _parameter(axis: Any, days: Days, name: str, fitted: Mapping[date, Curve]) -
     axis.plot(at[~is_open], value[~is_open], marker="o", **plain)
     # The trials say nothing about how far up: an arrow instead of an end.
     axis.plot(at[is_open], value[is_open], marker="o", markerfacecolor=style.PAPER, **plain)
-    axis.plot(at[is_open], high[is_open], marker="^", clip_on=False, **plain)
+    if is_open.any():  # An empty one that is not clipped would take room at the figure's corner.
+        axis.plot(at[is_open], high[is_open], marker="^", clip_on=False, **plain)
     if name.startswith("lapse"):
         axis.set_ylim(-0.015, 0.52)
     elif name == "threshold":

@@ -20,15 +20,13 @@ need("sqlalchemy", "progress", "the study database")
 
 import sqlalchemy as sa  # noqa: E402
 
+from emghand.progress.folder import FILE, FOLDER  # noqa: E402
 from emghand.progress.schema import HEAD, METADATA  # noqa: E402
 from emghand.progress.transaction import Transaction  # noqa: E402
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDER = "progress"
-"""Of a study: what this issues of it."""
-FILE = "study.sqlite"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _WAIT_S = 60.0

@@ -175,7 +175,7 @@ def study_sections(subjects: Mapping[str, pd.DataFrame]) -> list[Section]:
 def write_page(
     title: str,
     sections: list[Section],
-    output: str | Path,
+    output: str | Path | None,
     *,
     figures: str | Path | None = None,
     formats: tuple[str, ...] = style.FORMATS,
@@ -183,24 +183,38 @@ def write_page(
 ) -> list[Path]:
     """Write sections as one HTML file that opens offline, and their figures where asked for.
 
+    Parameters
+    ----------
+    title : str
+    sections : list of Section
+    output : path or None
+        HTML file; None: only the figures.
+    figures : path, optional
+        Folder for the figures.
+    formats : tuple of str
+        Of these.
+    replace : bool
+        Whether files that exist may be replaced.
+
     Raises
     ------
     UserError
         When a file exists or cannot be written, or a format is unknown.
     """
-    output = Path(output)
+    pages = [] if output is None else [Path(output)]
     pictures = [p for s in sections for p in s.pictures]
     files = {}
     if figures is not None:
         files = {Path(figures) / f"{slug(p.name)}.{k}": p for p in pictures for k in formats}
-    check_free([output, *files], replace)
-    html = page(title, f"Made by emghand {code_version()}.", sections)
-    write_file(output, html.encode(), replace=replace)
+    check_free([*pages, *files], replace)
+    for path in pages:
+        html = page(title, f"Made by emghand {code_version()}.", sections)
+        write_file(path, html.encode(), replace=replace)
     if figures is not None:
         make_folder(figures)
     for path, picture in files.items():
         save_figure(picture.figure, path, replace=replace)
-    return [output, *files]
+    return [*pages, *files]
 
 
 def _drawn(

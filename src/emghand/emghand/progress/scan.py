@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from emghand.errors import UserError
-from emghand.progress.database import FOLDER, Store
+from emghand.progress.database import Store
+from emghand.progress.folder import FOLDER
 from emghand.progress.records import storable
 from emghand.progress.rows import PENDING
 from emghand.progress.tables import clash

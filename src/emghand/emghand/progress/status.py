@@ -269,15 +269,16 @@ def missing_of(row: Any) -> list[str]:
 
 def _sentence(entry: dict[str, Any]) -> str:
     value = entry["value"]
-    has = _shown(value) if value is not None else "not known"
+    has = shown_value(value) if value is not None else "not known"
     if entry["why"]:
         has = f"{has}, {entry['why']}" if value is not None else entry["why"]
-    needs = _shown(entry["threshold"])
+    needs = shown_value(entry["threshold"])
     sign = "" if entry["comparison"] == "==" else f"{entry['comparison']} "
     return f"{entry['text']}: {has}; needs {sign}{needs}"
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """A value of a criterion, or its threshold, as a person reads it."""
     if isinstance(value, bool):
         return "passed" if value else "failed"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

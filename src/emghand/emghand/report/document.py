@@ -8,6 +8,7 @@ from emghand.report.adaptation_section import adaptation_section
 from emghand.report.html import Cell, Picture, Section, Table
 from emghand.report.movement_section import movement_section
 from emghand.report.parts import Choice, tracking_columns
+from emghand.report.progress_section import progress_sections
 from emghand.report.provenance import provenance_section
 from emghand.report.score_figures import mean_of
 from emghand.report.score_sections import score_sections
@@ -36,6 +37,7 @@ def build(material: Material, choice: Choice) -> list[Section]:
         *score_sections(material, choice),
         latency_section(material),
         signal_section(material),
+        *progress_sections(material),
     ]
     return [*sections, _left_out(material), provenance_section(material)]
 

@@ -95,6 +95,7 @@ def gather(sources: Sequence[str | Path], label: str = "test", *, score: bool = 
     material = Material()
     models: list[Path] = []
     recordings: list[Path] = []
+    named: list[Path] = []
     results: list[Path] = []
     for source in map(Path, sources):
         path = source.expanduser()
@@ -107,7 +108,7 @@ def gather(sources: Sequence[str | Path], label: str = "test", *, score: bool = 
         elif path.suffix == ".json":
             results.append(path)
         else:
-            recordings.append(path)
+            named.append(path)
     for session in material.sessions:
         found = session.bags(label)
         recordings += found
@@ -125,22 +126,30 @@ def gather(sources: Sequence[str | Path], label: str = "test", *, score: bool = 
         material.results[names[str(path)]] = Result.load(path)
     for path in dict.fromkeys(models):
         material.models[names[str(path)]] = load_model(path)
-    _read_recordings(material, list(dict.fromkeys(recordings)))
+    _read_recordings(material, list(dict.fromkeys(named)), list(dict.fromkeys(recordings)))
     if score:
         for name, model in material.models.items():
             _score(material, name, model)
     return material
 
 
-def _read_recordings(material: Material, paths: Sequence[Path]) -> None:
+def _read_recordings(material: Material, named: Sequence[Path], found: Sequence[Path]) -> None:
+    """Read recordings; of those `found` in a session one that cannot be read is left out."""
     from emghand.storage.datasets import read_any
 
-    read = {path: read_any(path) for path in paths}
+    read = {path: read_any(path) for path in named}
+    for path in found:
+        if path in read:
+            continue
+        try:
+            read[path] = read_any(path)
+        except UserError as error:
+            material.leave_out(f"recording {path.name} of its session", error)
     for path, recording in read.items():
         if not recording.blocks:
             raise UserError(f"{path}: holds no samples")
-    named = [s.name for result in material.results.values() for s in result.sources]
-    material.files = short_names([*(r.source for r in read.values()), *named])
+    scored = [s.name for result in material.results.values() for s in result.sources]
+    material.files = short_names([*(r.source for r in read.values()), *scored])
     for path, recording in read.items():
         name = material.files[recording.source]
         material.recordings[name] = recording

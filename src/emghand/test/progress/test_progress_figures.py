@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,16 @@ def test_without_sessions_there_is_nothing_to_draw(person):
     ):
         with pytest.raises(UserError, match="there is no"):
             draw()
+
+
+def test_without_an_open_interval_no_empty_line_takes_room_in_the_figure(person, curves):
+    closed = {
+        when: replace(
+            c, curve=replace(c.curve, open_ends=dict.fromkeys(c.curve.open_ends, (False, False)))
+        )
+        for when, c in curves.items()
+        if c.curve is not None
+    }
+    figure = parameters_figure(person[0], closed)
+    lines = [line for axis in figure.axes for line in axis.get_lines()]
+    assert all(len(line.get_xdata()) or line.get_clip_on() for line in lines)
