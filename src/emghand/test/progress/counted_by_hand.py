@@ -17,9 +17,9 @@ from pathlib import Path
 
 from emghand.storage.bags import BagReader
 
-TRAINED = ("trained_basic", "trained_proficient", "ready_for_hand", "ready_retention",
-           "ready_for_home")  # fmt: skip
-ORDER = ("fitting", "in_training", *TRAINED)
+ORDER = ("fitting", "in_training", "trained_basic", "trained_proficient", "ready_for_hand",
+         "ready_retention", "ready_for_home")  # fmt: skip
+TRAINED = ORDER[2:]
 PAUSE_NS = 15 * 60 * 10**9
 IDLE, PROMPT, FAULT, ESTOP = 0, 1, 2, 3
 HEARD = ("/hand/status", "/diagnostics", "/decoder/timing")
@@ -121,7 +121,7 @@ def count_dates(sessions):
     by_date = {}
     for session in sessions:
         by_date.setdefault(session["date"], []).append(session)
-    history, found, reached, status = [], [], "fitting", "not_computed"
+    history, found, reached, status = [], [], ORDER[0], "not_computed"
     for date in sorted(by_date):
         today, values = combine(by_date[date]), {}
         if today["trials"]:
@@ -197,5 +197,4 @@ def level_of(v):
         v["retention"] >= 1,
         v["hand_dates"] >= 3,
     )  # fmt: skip
-    reached = (*steps, False).index(False)
-    return TRAINED[reached - 1] if reached else "in_training"
+    return ORDER[1 + (*steps, False).index(False)]
