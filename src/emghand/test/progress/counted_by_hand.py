@@ -7,7 +7,6 @@ own date only; means and medians are over the trials that have the value.
 """
 
 import bisect
-import functools
 import hashlib
 import itertools
 import json
@@ -24,23 +23,24 @@ PAUSE_NS = 15 * 60 * 10**9
 IDLE, PROMPT, FAULT, ESTOP = 0, 1, 2, 3
 HEARD = ("/hand/status", "/diagnostics", "/decoder/timing")
 PROMPTED = ("/task/x_d", "/decoder/out_x_hat", "/session/state")
+_COUNTED = {}
 
 
 def count_session(folder):
     """What counts of a session, from its manifest, its tables and its bags."""
     manifest = (folder / "manifest.json").read_bytes()
-    tables = sorted(folder.glob("results/*_trials.json"))
-    return _count_session(folder, manifest, tuple(sha(table) for table in tables))
+    # Damage of a table does not show in the manifest.
+    key = manifest, *(sha(table) for table in sorted(folder.glob("results/*_trials.json")))
+    if key not in _COUNTED:
+        _COUNTED[key] = _count_session(folder, json.loads(manifest))
+    return _COUNTED[key]
 
 
 def sha(file):
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
-@functools.lru_cache(4096)
-def _count_session(folder, manifest, tables):
-    """The hashes of the tables are for the cache: damage does not show in the manifest."""
-    manifest = json.loads(manifest)
+def _count_session(folder, manifest):
     files = manifest["files"]
     trials, tests, spans, ticks_ms, states, places, lost = [], [], [], [], set(), set(), False
     for bag in sorted({Path(name).parent.name for name in files if name.startswith("bags/")}):

@@ -28,7 +28,7 @@ SKILLED = Person(
     "q1", "is at home within seven sessions", Curve(0.9, 0.95, 0.1), ((1, 40, 22),),
     hand=5, pauses=(6,), slow=(4,), faulty=(8,),
 )  # fmt: skip
-SESSIONS = {LOST: 6, OFTEN: 8, SKILLED: 8}
+SESSIONS = {LOST: 5, OFTEN: 7, SKILLED: 8}
 HISTORIES = {
     **LEVELS,
     "q1": [
@@ -41,25 +41,26 @@ HISTORIES = {
         [8, "trained_proficient", "ready_for_home"],  # faults
     ],
 }
-STEPS = StudySettings(hand_every=5)
+FORCE = 5
+"""Session whose bags hold the positions of the hand."""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """The study, and what is counted of the sessions whose tables are lost there."""
-    folder, topics, counted = tmp_path_factory.mktemp("made"), Topics(), {}
+    study, topics, counted = tmp_path_factory.mktemp("made") / "study", Topics(), {}
+    (study / PROTOCOLS).mkdir(parents=True)
+    for file, text in FILES.items():
+        (study / PROTOCOLS / file).write_text(text)
     with hasty():
-        for name in ("study", "twins"):
-            (folder / name / PROTOCOLS).mkdir(parents=True)
-            for file, text in FILES.items():
-                (folder / name / PROTOCOLS / file).write_text(text)
         for person, sessions in SESSIONS.items():
-            for sitting in plan(person, sessions):
-                make_sitting(sitting, folder / "study", STEPS, topics)
-        for sitting in plan(replace(LOST, lost_tables=()), 4):
-            path = make_sitting(sitting, folder / "twins", STEPS, topics)
-            counted[manifest(path)["id"]] = count_session(path)
-    return folder / "study", counted
+            steps = StudySettings(hand_every=1 if person is LOST else FORCE)
+            for sitting in plan(replace(person, lost_tables=()), sessions):
+                path = make_sitting(sitting, study, steps, topics)
+                if sitting.number in person.lost_tables:
+                    counted[manifest(path)["id"]] = count_session(path)
+                    changes.lose_tables(path)
+    return study, counted
 
 
 @pytest.fixture
@@ -88,14 +89,15 @@ def test_any_change_recomputes_its_dates_only_and_gives_what_was_counted(
     for name in (late, double):
         changes.hold_back(at / name, a.study)
     a.begin()
-    every_kind(a, OFTEN.name, late, double, "s05")
-    at_random(a, ["q1", LOST.name], 6)
+    every_kind(a, OFTEN.name, late, double, f"s{FORCE:02}")
+    at_random(a, ["q1", LOST.name], 4)
 
 
 def test_a_new_database_has_what_can_be_read_and_with_force_what_the_bags_hold(made, acceptance):
     _, twins = made
     a = acceptance()
     changes.corrupt(a.study / "q1/s03", "table")
-    changes.corrupt(a.study / OFTEN.name / "s05", "table")
-    whole = made[0] / OFTEN.name / "s05"
+    damaged = f"{OFTEN.name}/s{FORCE:02}"
+    changes.corrupt(a.study / damaged, "table")
+    whole = made[0] / damaged
     a.rebuild({**twins, manifest(whole)["id"]: count_session(whole)})
