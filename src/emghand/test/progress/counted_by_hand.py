@@ -151,7 +151,7 @@ def combine(sessions):
         "nrmse": statistics.fmean(statistics.fmean(e for e, _ in t) for t in tests) if tests else 9,
         "leak": statistics.fmean(statistics.fmean(u for _, u in t) for t in tests) if tests else 9,
         "latency_ok": all(s["latency_ok"] for s in scored),
-        "faults_ok": all(s["faults_ok"] for s in scored),
+        "faults_ok": all(s["faults_ok"] for s in sessions),
     }
 
 
