@@ -354,19 +354,20 @@ def _trials_of(goal: Any) -> tuple[tasks.Task, list[tasks.TrialSpec]]:
 
 def _positions(message: Any, names: list[str], dofs: tuple[str, ...]) -> Floats | None:
     """Positions of `dofs`; None: this message makes no sense."""
-    missing = [d for d in dofs if d not in names]
+    in_order = tuple(names) == dofs
+    missing = [] if in_order else [d for d in dofs if d not in names]
     if missing:
         raise UserError(f"the hand does not report {', '.join(missing)}")
     x = np.array(message.position, np.float64)
     if len(x) != len(names) or not np.isfinite(x).all():
         return None
-    return x[[names.index(d) for d in dofs]]
+    return x if in_order else x[[names.index(d) for d in dofs]]
 
 
 def _row(trial: TaskTrial) -> dict[str, Any]:
     numbers = {name: getattr(trial.measures, name) for name in NUMBERS}
     return {
-        **dataclasses.asdict(trial.spec),
+        **trial.spec.to_plain(),
         "start_ns": trial.start_ns,
         "end_ns": trial.end_ns,
         "outcome": trial.measures.outcome,

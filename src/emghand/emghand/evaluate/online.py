@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,7 @@ def _scored(run: TrialRun, base: Measures, times: Floats, x: Floats) -> Measures
     inside = spec.inside(x)
     stays = _stays(times, inside)
     details = dict(base.details) | {"time_in_target": float(inside.mean())}
-    values = asdict(base) | {
+    values = {f.name: getattr(base, f.name) for f in fields(base)} | {
         "longest_hold": max((end - start for start, end in stays), default=0.0),
         "details": details,
     }

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from emghand.progress.frames import columns
+from emghand.progress.frames import frame_of
 from emghand.progress.rows import (
     FITTING,
     HAND,
@@ -149,20 +148,12 @@ def combine(sessions: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
         Columns of `DateRow`, one row for each subject and date, in order.
     """
     groups = sessions.groupby(["subject", "date"], sort=True)
-    return frame_of(DateRow, (pool(group, trials_of(group, trials)) for _, group in groups))
+    return frame_of(DateRow, [pool(group, trials_of(group, trials)) for _, group in groups])
 
 
 def trials_of(sessions: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Trials of these sessions."""
     return trials[trials["session_id"].isin(sessions["session_id"])]
-
-
-def frame_of(kind: type[Any], rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Rows as a table with the columns of a class, and their types."""
-    import pandas as pd
-
-    types = columns(kind)
-    return pd.DataFrame(list(rows), columns=list(types)).astype(types)
 
 
 def pool(sessions: pd.DataFrame, trials: pd.DataFrame) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -15,33 +16,40 @@ if TYPE_CHECKING:
 
 _TYPES = {int: "int64", float: "float64", str: "object", bool: "boolean", date: "object"}
 """``boolean`` and ``float64`` have room for what is not known."""
+_COLUMNS: dict[type[Any], dict[str, str]] = {}
 
 
 def columns(kind: type[Any]) -> dict[str, str]:
     """Columns of a table of rows of this class, with their pandas types."""
-    hints = typing.get_type_hints(kind)
-    return {f.name: _TYPES[_plain(hints[f.name])] for f in dataclasses.fields(kind)}
+    if kind not in _COLUMNS:
+        hints = typing.get_type_hints(kind)
+        _COLUMNS[kind] = {f.name: _TYPES[_plain(hints[f.name])] for f in dataclasses.fields(kind)}
+    return dict(_COLUMNS[kind])
 
 
 def sessions_frame(rows: Iterable[SessionRow]) -> pd.DataFrame:
     """Table of sessions, by date and begin."""
-    frame = _frame(SessionRow, rows)
-    return frame.sort_values(["subject", "date", "start_ns", "session_id"], ignore_index=True)
+    order = ("subject", "date", "start_ns", "session_id")
+    return frame_of(SessionRow, sorted(map(vars, rows), key=operator.itemgetter(*order)))
 
 
 def trials_frame(rows: Iterable[TrialRow]) -> pd.DataFrame:
     """Table of trials, by session and begin."""
-    frame = _frame(TrialRow, rows)
-    order = ["session_id", "start_ns", "protocol", "number"]
-    return frame.sort_values(order, ignore_index=True)
+    order = ("session_id", "start_ns", "protocol", "number")
+    return frame_of(TrialRow, sorted(map(vars, rows), key=operator.itemgetter(*order)))
 
 
-def _frame(kind: type[Any], rows: Iterable[Any]) -> pd.DataFrame:
+def frame_of(kind: type[Any], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table with the columns of a class, and their types."""
     import pandas as pd
 
-    names = columns(kind)
-    values = [tuple(getattr(row, name) for name in names) for row in rows]
-    return pd.DataFrame(values, columns=list(names)).astype(names)
+    # Column by column: pandas has not to guess types that are known.
+    return pd.DataFrame(
+        {
+            name: pd.Series([row[name] for row in rows], dtype=of)
+            for name, of in columns(kind).items()
+        }
+    )
 
 
 def _plain(hint: Any) -> type:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -136,15 +137,24 @@ def find_sessions(
     UserError
         When the study cannot be read.
     """
-    study = Path(study)
-    sessions: list[Found] = []
+    found, broken = _find(Path(study), content_hash)
+    return [item for item, _ in found], broken
+
+
+def _find(
+    study: Path, content_hash: Callable[[Any], str]
+) -> tuple[list[tuple[Found, Session]], list[Broken]]:
+    sessions: list[tuple[Found, Session]] = []
     broken: list[Broken] = []
     try:
         for folder, below, files in os.walk(study, onerror=_raise):
             if MANIFEST in files and Path(folder) != study:
                 below.clear()
                 found = _look(study, Path(folder), content_hash)
-                (sessions if isinstance(found, Found) else broken).append(found)  # type: ignore[arg-type]
+                if isinstance(found, Broken):
+                    broken.append(found)
+                else:
+                    sessions.append(found)
                 continue
             below[:] = sorted(
                 name
@@ -153,7 +163,7 @@ def find_sessions(
             )
     except OSError as error:
         raise UserError(f"study {study}: cannot be read: {error.strerror or error}") from error
-    return sorted(sessions, key=lambda s: s.path), broken
+    return sorted(sessions, key=lambda s: s[0].path), broken
 
 
 def find_changes(
@@ -174,7 +184,9 @@ def find_changes(
         When either cannot be read, or the study is empty and the database is not.
     """
     study = Path(study)
-    found, broken = find_sessions(study, content_hash)
+    sessions, broken = _find(study, content_hash)
+    found = [item for item, _ in sessions]
+    opened = {item.path: session for item, session in sessions}
     with store.reading() as rows:
         known = rows.known()
     if not found and any(k.here for k in known):
@@ -185,7 +197,7 @@ def find_changes(
     there, copies = _without_copies(found, {(k.subject, k.session_id): k.path for k in known})
     broken += copies
     for item in there.values():
-        broken += _damage(study, item, verify)
+        broken += _damage(item, opened[item.path], verify)
     # A manifest that cannot be read any more does not say of which session it was.
     lost = {b.path: b for b in broken if not b.session_id}
     torn = {(k.subject, k.session_id): lost[k.path] for k in known if k.here and k.path in lost}
@@ -255,14 +267,17 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _look(study: Path, folder: Path, content_hash: Callable[[Any], str]) -> Found | Broken:
+def _look(
+    study: Path, folder: Path, content_hash: Callable[[Any], str]
+) -> tuple[Found, Session] | Broken:
     path = folder.relative_to(study).as_posix()
     if not storable(path):
         return Broken(ascii(path), "its name is not UTF-8; rename it")
     try:
-        manifest = Session.open(folder).manifest
+        session = Session.open(folder)
     except UserError as error:
         return Broken(path, str(error))
+    manifest = session.manifest
     subject, session_id = manifest["subject"], manifest["id"]
     if not will_do(subject):
         return Broken(path, f"the subject's name {subject[:64]!r} will not do for a table")
@@ -272,7 +287,7 @@ def _look(study: Path, folder: Path, content_hash: Callable[[Any], str]) -> Foun
         made = datetime.fromisoformat(str(manifest.get("created"))).astimezone().date()
     except (ValueError, OverflowError):
         made = None
-    return Found(subject, session_id, content_hash(manifest), path, made)
+    return Found(subject, session_id, content_hash(manifest), path, made), session
 
 
 def _without_copies(
@@ -293,13 +308,30 @@ def _without_copies(
     return there, copies
 
 
-def _damage(study: Path, item: Found, verify: bool) -> list[Broken]:
+def _damage(item: Found, session: Session, verify: bool) -> list[Broken]:
     try:
-        problems = Session.open(study / item.path).check(quick=not verify)
-    except (UserError, OSError) as error:
+        lost = _lost(session)
+        if verify and not lost:
+            lost = [p.path + " is changed" for p in session.check() if p.what == "changed"]
+    except OSError as error:
         return [Broken(item.path, str(error), item.session_id, item.subject)]
-    lost = [f"{p.path} is {p.what}" for p in problems if p.what in ("missing", "changed")]
     if not lost:
         return []
     more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
     return [Broken(item.path, ", ".join(lost[:3]) + more, item.session_id, item.subject)]
+
+
+def _lost(session: Session) -> list[str]:
+    """What the sizes of files tell; those that no manifest lists are not looked for."""
+    lost = []
+    for name, entry in session.manifest["files"].items():
+        try:
+            there = os.stat(f"{session.path}/{name}")
+        except (FileNotFoundError, NotADirectoryError):
+            lost.append(f"{name} is missing")
+            continue
+        if not stat.S_ISREG(there.st_mode):
+            lost.append(f"{name} is missing")
+        elif there.st_size != entry["bytes"]:
+            lost.append(f"{name} is changed")
+    return lost

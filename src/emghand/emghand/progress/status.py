@@ -9,7 +9,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from emghand.progress.criteria import Criteria, load_criteria
-from emghand.progress.dates import DateRow, frame_of, pool, trials_of
+from emghand.progress.dates import DateRow, pool, trials_of
+from emghand.progress.frames import frame_of
 from emghand.progress.judge import Verdict, judge
 from emghand.progress.levels import (
     EARNED,

@@ -292,17 +292,17 @@ def _recompute(
 ) -> tuple[date | None, int]:
     """First date that was computed anew, and how many were."""
     computed = rows.computed(subject)
-    sessions = rows.sessions(subject)
-    if sessions.empty:
-        # Of a subject who has no session any more nothing is left.
-        rows.put_dates(subject, rows.dates(subject).iloc[:0], "")
-        return since, 0
     anew = computed.rules != methods.rules
-    dates = rows.dates(subject)
     if since is None and not anew:
         if noted:
-            rows.put_dates(subject, dates, computed.rules)  # The digest speaks of paths, too.
+            # The digest speaks of paths, too.
+            rows.put_dates(subject, rows.dates(subject), computed.rules)
         return None, 0
+    sessions, dates = rows.sessions(subject), rows.dates(subject)
+    if sessions.empty:
+        # Of a subject who has no session any more nothing is left.
+        rows.put_dates(subject, dates.iloc[:0], "")
+        return since, 0
     before = dates[dates["date"] < since] if since is not None and not anew else dates.iloc[:0]
     partly = not before.empty
     dates = methods.compute(

@@ -65,7 +65,7 @@ def new_file(path: str | Path, *, replace: bool = False) -> Iterator[BinaryIO]:
                 take_lock(file.fileno())
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                sync(file.fileno())
             if replace:
                 temporary.replace(path)
             else:
@@ -233,10 +233,32 @@ def sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+_hasty = False
+
+
+@contextlib.contextmanager
+def hasty() -> Iterator[None]:
+    """Within, this process does not wait for the disk: for what can be made again after a crash."""
+    global _hasty
+    before, _hasty = _hasty, True
+    try:
+        yield
+    finally:
+        _hasty = before
+
+
+def sync(handle: int) -> None:
+    """Make what was written to an open file or folder outlive a power failure."""
+    if not _hasty:
+        os.fsync(handle)
+
+
 def sync_directory(path: Path) -> None:
     """Make new names in a directory outlive a power failure."""
+    if _hasty:
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        sync(handle)
     finally:
         os.close(handle)

@@ -145,4 +145,5 @@ def _check(document: Manifest) -> None:
             raise DamagedManifest(f"states no size of {name[:80]!r}")
         if not isinstance(entry.get("origin") or {}, dict):
             raise DamagedManifest(f"states no origin of {name[:80]!r}")
-        entry.setdefault("kind", kind_of(name))
+        if "kind" not in entry:
+            entry["kind"] = kind_of(name)

@@ -7,7 +7,7 @@ import itertools
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,10 @@ class TrialSpec:
         if not self.epochs or len(self.epochs) != len(self.bounds) or not rising:
             raise UserError(f"{where}: epochs need ends that rise")
 
+    def to_plain(self) -> dict[str, Any]:
+        """All fields by name; their values are never changed, and are not copied."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @property
     def time_limit(self) -> float:
         """Length of the trial when nothing ends it sooner [s]."""
@@ -173,8 +177,12 @@ class TrialSpec:
 
     def inside(self, x: Floats) -> NDArray[np.bool_]:
         """Whether the target is reached, shape (...,); its edge belongs to it."""
+        return self.reached(self.distance(x))
+
+    def reached(self, distance: Floats) -> NDArray[np.bool_]:
+        """Whether the target is reached at these distances to it, shape (...,)."""
         # Numbers of a trial are rounded, and so is what is compared with them.
-        return self.distance(x) <= self.radius + 10.0**-DECIMALS / 2
+        return distance <= self.radius + 10.0**-DECIMALS / 2
 
     @property
     def index_of_difficulty(self) -> float:
@@ -194,7 +202,7 @@ def with_id(spec: TrialSpec, perturbations: Sequence[Any] = ()) -> TrialSpec:
     perturbations : sequence of dataclass
         Settings of those in force: the same label may stand for another strength elsewhere.
     """
-    values = asdict(spec)
+    values = spec.to_plain()
     for name in ("id", "task", "trial", "validation"):
         del values[name]
     values["perturbations"] = [asdict(p) for p in perturbations]

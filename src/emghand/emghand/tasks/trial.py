@@ -176,8 +176,8 @@ class TrialRun:
         self.times.append(t)
         self.positions.append(x)
         epoch = spec.epoch_at(t)
-        distance = float(spec.distance(x))
-        inside = bool(spec.inside(x))
+        distance = spec.distance(x)
+        inside = bool(spec.reached(distance))
         if spec.hold(epoch):
             away = not inside
             if spec.kind != "hold":
@@ -194,7 +194,7 @@ class TrialRun:
         if not self.outcome and t >= spec.time_limit - EPSILON_S:
             kept = COMPLETED if spec.kind == "hold" else TIMEOUT
             self.outcome = VIOLATION if self.violations else kept
-        return self._progress(epoch, distance, started, t)
+        return self._progress(epoch, float(distance), started, t)
 
     def _progress(self, epoch: str, distance: float, started: bool, elapsed: float) -> Progress:
         spec = self.spec

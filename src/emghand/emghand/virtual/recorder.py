@@ -83,8 +83,9 @@ class VirtualRecorder:
         assert writer is not None
         topic = self._known.get(name)
         if topic is None:
-            definition = self._topics.maker.definition(outlet.type)
-            topic = Topic(name, outlet.type, (outlet.qos,), definition)
+            maker = self._topics.maker
+            definition, digest = maker.definition(outlet.type), maker.hash(outlet.type)
+            topic = Topic(name, outlet.type, (outlet.qos,), definition, type_hash=digest)
             self._known[name] = topic
             writer.add_topic(topic)
         number = self._sequence[name] = self._sequence.get(name, 0) + 1

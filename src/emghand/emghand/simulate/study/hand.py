@@ -96,7 +96,7 @@ class MovingHand:
             self._aim = [g * v for g, v in zip(self._gain, self._shown, strict=True)]
             self._move(FOLLOW_S)
         moved = sum(self._x)
-        size = max(abs(v) for v in self._x)
+        size = max(map(abs, self._x))
         sd = self._ability.tremor * (STEADY + (1.0 - STEADY) * min(size, 1.0))
         leak = self._ability.leak
         found = []

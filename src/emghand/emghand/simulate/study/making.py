@@ -14,7 +14,7 @@ from emghand.simulate.study.people import Person, people
 from emghand.simulate.study.plan import plan
 from emghand.simulate.study.sitting import FILES, PROTOCOLS, StudySettings, make_sitting
 from emghand.steps import step
-from emghand.storage.files import make_folder, write_file
+from emghand.storage.files import hasty, make_folder, write_file
 from emghand.virtual.topics import Topics
 
 MOST_SESSIONS = 500
@@ -96,6 +96,7 @@ def _follow(names: Iterable[str], subjects: int) -> None:
 
 def _make_person(person: Person, path: Path, sessions: int, settings: StudySettings) -> str:
     topics = Topics()
-    for sitting in plan(person, sessions):
-        make_sitting(sitting, path, settings, topics)
+    with hasty():
+        for sitting in plan(person, sessions):
+            make_sitting(sitting, path, settings, topics)
     return person.name

@@ -106,6 +106,7 @@ class StudyRoom:
         self._ears: dict[str, list[Callable[[Any], None]]] = {}
         self._woken = False
         self._prompted = False
+        self._shown: Any = None
         self._lapse = False
         self._pushes: dict[str, float] = {}
         self._definitions = ""
@@ -248,6 +249,9 @@ class StudyRoom:
 
     def show(self, dofs: Sequence[str], x_d: Any, stamp_ns: int) -> None:
         """See `Room`; the person looks at it."""
+        if x_d is self._shown and not self._prompted:
+            return  # Nothing new, as in most ticks.
+        self._shown = x_d
         position = [0.0] * len(DOFS)
         for name, value in zip(dofs, x_d, strict=True):
             position[DOFS.index(name)] = float(value)

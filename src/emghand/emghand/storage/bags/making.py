@@ -88,6 +88,10 @@ class Maker:
         """Definition of a type."""
         return self._topic(type_name).definition
 
+    def hash(self, type_name: str) -> str:
+        """Type description hash of a type."""
+        return self._types.hash(self._topic(type_name))
+
     def _topic(self, type_name: str) -> Topic:
         if type_name not in self._topics:
             self._learn(type_name, find_definition(type_name))

@@ -15,6 +15,7 @@ from rosbags.rosbag2.metadata import dump_qos_v9, parse_qos
 
 from emghand.errors import UserError
 from emghand.storage.bags.messages import BagError, Topic
+from emghand.storage.files import sync
 from emghand.yaml_files import read_yaml
 
 METADATA_FILE = "metadata.yaml"
@@ -105,7 +106,7 @@ def write_metadata(folder: Path, information: Mapping[str, Any]) -> None:
     with temporary.open("w") as file:
         file.write(to_text(information))
         file.flush()
-        os.fsync(file.fileno())
+        sync(file.fileno())
     temporary.replace(folder / METADATA_FILE)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -15,7 +14,7 @@ from mcap.writer import CompressionType, Writer
 from emghand.storage.bags import metadata
 from emghand.storage.bags.definitions import Types, find_definition
 from emghand.storage.bags.messages import BagError, Closing, RawMessage, Topic
-from emghand.storage.files import take_lock
+from emghand.storage.files import sync, take_lock
 
 FLUSH_S = 0.1
 SYNC_S = 2.0
@@ -53,7 +52,7 @@ class _AppendFile:
         self._written = self._size
 
     def sync(self) -> None:
-        os.fsync(self._file.fileno())
+        sync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()

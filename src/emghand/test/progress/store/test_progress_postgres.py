@@ -1,17 +1,12 @@
 """PostgreSQL gives the same rows as SQLite: a real server, where Debian's package is installed."""
 
-import glob
-import os
 import shutil
-import socket
-import subprocess
-import tempfile
 import threading
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from postgres_server import new_database
 from study_maker import add_session, add_trials, day, methods, tables_bytes
 
 from emghand.errors import UserError
@@ -21,57 +16,10 @@ from emghand.progress.upkeep import update
 pytest.importorskip("psycopg", reason="psycopg is not installed")
 
 
-def tool(name):
-    found = shutil.which(name) or next(
-        iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))), ""
-    )
-    if not found:
-        pytest.skip(f"PostgreSQL is not installed (no {name})")
-    return found
-
-
-@pytest.fixture(scope="module")
-def server():
-    """A server on a free port of loopback; PostgreSQL does not run as root."""
-    initdb, pg_ctl = tool("initdb"), tool("pg_ctl")
-    root = Path(tempfile.mkdtemp(prefix="emghand-pg-"))
-    user = {}
-    if os.geteuid() == 0:
-        shutil.chown(root, "postgres", "postgres")
-        user = {"user": "postgres", "group": "postgres", "extra_groups": []}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def run(*command):
-        with (root / "said").open("ab") as said:
-            subprocess.run(command, check=True, stdout=said, stderr=said, cwd=root, **user)
-
-    (root / "said").touch()
-    if user:
-        shutil.chown(root / "said", "postgres")
-    options = (
-        f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={root} -c fsync=off"
-    )
-    run(initdb, "-D", str(root / "data"), "-U", "emghand", "-A", "trust", "-E", "UTF8", "-N")
-    run(pg_ctl, "-D", str(root / "data"), "-w", "-o", options, "-l", str(root / "log"), "start")
-    yield f"postgresql://emghand@127.0.0.1:{port}"
-    run(pg_ctl, "-D", str(root / "data"), "-m", "immediate", "stop")
-    shutil.rmtree(root)
-
-
 @pytest.fixture
-def url(server, request):
+def url(postgres, request):
     """An empty database."""
-    name = f"study_{abs(hash(request.node.name))}"
-    engine = sa.create_engine(
-        server.replace("postgresql:", "postgresql+psycopg:") + "/postgres",
-        isolation_level="AUTOCOMMIT",
-    )
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return f"{server}/{name}"
+    return new_database(postgres, f"study_{abs(hash(request.node.name))}")
 
 
 @pytest.fixture
