@@ -90,7 +90,7 @@ def test_any_change_recomputes_its_dates_only_and_gives_what_was_counted(
         changes.hold_back(at / name, a.study)
     a.begin()
     every_kind(a, OFTEN.name, late, double, f"s{FORCE:02}")
-    at_random(a, ["q1", LOST.name], 4)
+    at_random(a, ["q1", LOST.name], 3)
 
 
 def test_a_new_database_has_what_can_be_read_and_with_force_what_the_bags_hold(made, acceptance):
