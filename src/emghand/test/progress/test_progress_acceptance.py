@@ -26,7 +26,7 @@ LOST, OFTEN = PEOPLE[8], PEOPLE[10]
 """Who lost tables, and who comes twice a day, misses dates and uses the hand freely."""
 SKILLED = Person(
     "q1", "is at home within seven sessions", Curve(0.9, 0.95, 0.1), ((1, 40, 22),),
-    hand=5, pauses=(6,), slow=(4,), faulty=(8,),
+    hand=5, pauses=(5, 6), recalibrated=(5,), slow=(4,), faulty=(8,),
 )  # fmt: skip
 SESSIONS = {LOST: 5, OFTEN: 7, SKILLED: 8}
 HISTORIES = {
@@ -35,7 +35,7 @@ HISTORIES = {
         [1, "in_training", "in_training"],
         [3, "ready_for_hand", "ready_for_hand"],
         [4, "trained_proficient", "ready_for_hand"],  # late
-        [5, "ready_for_hand", "ready_for_hand"],
+        [5, "ready_for_hand", "ready_for_hand"],  # calibrated after the pause
         [6, "ready_retention", "ready_retention"],
         [7, "ready_for_home", "ready_for_home"],
         [8, "trained_proficient", "ready_for_home"],  # faults
@@ -90,7 +90,7 @@ def test_any_change_recomputes_its_dates_only_and_gives_what_was_counted(
         changes.hold_back(at / name, a.study)
     a.begin()
     every_kind(a, OFTEN.name, late, double, f"s{FORCE:02}")
-    at_random(a, ["q1", LOST.name], 4)
+    at_random(a, ["q1", LOST.name], 3)
 
 
 def test_a_new_database_has_what_can_be_read_and_with_force_what_the_bags_hold(made, acceptance):

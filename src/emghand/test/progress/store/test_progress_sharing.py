@@ -32,6 +32,20 @@ def server():
     threaded.stop()
 
 
+@pytest.fixture(scope="module")
+def client(server):
+    """Made once, as that takes long."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=server,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
 @pytest.fixture
 def no_credentials(monkeypatch, tmp_path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
@@ -42,13 +56,11 @@ def no_credentials(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def bucket(server, no_credentials, monkeypatch, request):
-    import boto3
-
+def bucket(server, client, no_credentials, monkeypatch, request):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     name = f"b{abs(hash(request.node.name))}"
-    boto3.client("s3", endpoint_url=server, region_name="us-east-1").create_bucket(Bucket=name)
+    client.create_bucket(Bucket=name)
     return Bucket(f"s3://{name}/study", server)
 
 
