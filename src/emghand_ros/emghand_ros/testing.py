@@ -103,8 +103,10 @@ class Graph:
     def add(self, node: NodeT) -> NodeT:
         """Add a node to the executor."""
         self._nodes.append(node)
-        # Between two callbacks: the EventsExecutor must not see its nodes change.
-        self.call(lambda: self.executor.add_node(node))
+        if threading.current_thread() is self._thread:
+            self.executor.add_node(node)
+        else:  # between two callbacks: the EventsExecutor must not see its nodes change
+            self.call(lambda: self.executor.add_node(node))
         return node
 
     def add_apart(self, node: NodeT) -> NodeT:
