@@ -66,7 +66,7 @@ def _is_document(name: str, text: Any) -> bool:
     except (TypeError, ValueError, RecursionError):
         return False
     kind, inside = _DOCUMENTS[name]
-    if not isinstance(found, kind):
+    if type(found) is not kind:
         return False
-    values = found.values() if isinstance(found, dict) else found
+    values: Any = found.values() if isinstance(found, dict) else found
     return all(isinstance(value, inside) for value in values)
