@@ -46,6 +46,7 @@ class ProgressBoard:
         self._due: list[Path] = []
         self._is_working = False
         self._job: JobProcess | None = None
+        self._is_stopped = False
         self.failure = ""
         self._outlet = node.create_publisher(Progress, "session/progress", qos.LATCHED)
 
@@ -60,8 +61,10 @@ class ProgressBoard:
     def stop(self) -> None:
         """End what is being computed; the tables stay as they are, or are the new ones."""
         self._due.clear()
-        if self._job is not None:
-            self._job.cancel()
+        self._is_stopped = True
+        job = self._job  # The thread that computes takes it away when it has ended.
+        if job is not None:
+            job.cancel()
 
     async def _work(self) -> None:
         try:
@@ -95,9 +98,11 @@ class ProgressBoard:
             return None
         words = ["progress", Session.open(session).subject, f"--in={study}", "--warn", "--json"]
         words += [f"--database={settings.database}"] if settings.database else []
-        self._job = JobProcess(Plan(tuple(words), None, None, uri="study"))
+        self._job = job = JobProcess(Plan(tuple(words), None, None, uri="study"))
+        if self._is_stopped:
+            job.cancel()  # `stop` came before there was anything to cancel.
         try:
-            ended = self._job.run(lambda step: None)
+            ended = job.run(lambda step: None)
         finally:
             self._job = None
         if ended.status == "failed":

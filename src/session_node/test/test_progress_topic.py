@@ -1,6 +1,7 @@
 """After a run in a study /session/progress says where its subject stands; nothing waits for it."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -10,13 +11,16 @@ from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from test_task_run import TASK, Follower
 
+from emghand.activities.settings import SessionSettings
 from emghand.progress.database import Store
 from emghand.progress.standing import standing
 from emghand.progress.study import open_study
+from emghand.storage.sessions import Session
 from emghand_ros import qos
 from emghand_ros.node import EmghandNode
 from emghand_ros.testing import Graph, wait_until
 from session_node.node import SessionNode
+from session_node.progress import ProgressBoard
 
 pytestmark = pytest.mark.ros
 MOVEMENTS = (
@@ -128,3 +132,12 @@ def test_outside_of_a_study_or_where_it_is_switched_off_nothing_is_computed(benc
     run(bench, "collect", bench.folder / "alone", repetitions=1)
     wait_until(lambda: bench.session.diagnose()[0] == DiagnosticStatus.WARN, "a warning")
     assert "does not lie in the study" in bench.session.diagnose()[1]
+
+
+def test_what_begins_while_the_node_ends_is_not_computed(tmp_path):
+    session = Session.create(tmp_path / "day1", "s1")
+    settings = SessionSettings(study=str(tmp_path))
+    board = ProgressBoard(Mock(), lambda: settings)
+    board.stop()
+    assert board._compute(session.path) is None
+    assert not (tmp_path / "progress").exists()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _COLUMNS = {
     "trials": "n_trials",
-    "one DOF": "completion_single",
-    "two DOFs": "completion_pair",
+    "1 DOF": "completion_single",
+    "2 DOFs": "completion_pair",
     "time \\[s]": "time_to_target",
     "NRMSE": "nrmse",
 }
@@ -225,6 +225,8 @@ def _print_dates(found: Standing, last: int) -> None:
     title = f"Last {len(rows)} of {len(found.dates)} dates"
     window = json.loads(rows.iloc[-1]["window"])
     table = number_table(title, "date", ("raw status", "place", *_COLUMNS))
+    # Where it is narrow the words of a level are put below each other, before anything else.
+    table.columns[0].no_wrap, table.columns[1].no_wrap = True, False
     for row in rows.to_dict("records"):
         values = [row[name] for name in _COLUMNS.values()]
         numbers = [str(v) if isinstance(v, int) else shown(v, 2) for v in values]

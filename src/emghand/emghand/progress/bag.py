@@ -16,12 +16,28 @@ from emghand.evaluate.online_bag import (
 )
 from emghand.progress.rows import HAND, NOWHERE, SIMULATOR
 from emghand.storage.bags import BagReader
+from emghand.storage.bags.messages import BagError
 from emghand.storage.recording import PeriodKind
 
 PROMPT_TOPIC, STATE_TOPIC = "/task/x_d", "/session/state"
 ESTIMATE_TOPIC, OUTPUT_TOPIC = "/decoder/x_hat", "/decoder/out_x_hat"
 MODEL_TOPIC, TIMING_TOPIC, STATUS_TOPIC = "/decoder/model", "/decoder/timing", "/hand/status"
 DIAGNOSTICS_TOPIC, INTENTION_TOPIC = "/diagnostics", "/user/intention"
+
+_OURS, _JOINTS = "emghand_interfaces/msg/", "sensor_msgs/msg/JointState"
+_TYPES = {
+    PROMPT_TOPIC: _JOINTS,
+    ESTIMATE_TOPIC: _JOINTS,
+    OUTPUT_TOPIC: _JOINTS,
+    HAND_TOPIC: _JOINTS,
+    STATE_TOPIC: _OURS + "SessionState",
+    SPEC_TOPIC: _OURS + "TrialSpec",
+    RESULT_TOPIC: _OURS + "TrialResult",
+    MODEL_TOPIC: _OURS + "ModelInfo",
+    TIMING_TOPIC: _OURS + "TickTiming",
+    STATUS_TOPIC: _OURS + "HandStatus",
+    DIAGNOSTICS_TOPIC: "diagnostic_msgs/msg/DiagnosticArray",
+}
 
 FAULT, ESTOP = 2, 3
 """States of ``HandStatus``."""
@@ -118,12 +134,21 @@ def read_bag(path: str | Path, *, trials: bool = False, prompted: bool = False) 
         gathered = _Gathered(content, prompted)
         # Diagnostics are of the whole computer.
         topics = [prefix + name for name in sorted(wanted)] + [DIAGNOSTICS_TOPIC]
-        for raw in reader.messages([t for t in topics if t in reader.topics]):
+        topics = [t for t in topics if t in reader.topics]
+        for name in topics:
+            _check_type(reader, name, _TYPES[name.removeprefix(prefix)])
+        for raw in reader.messages(topics):
             gathered.take(raw.topic.removeprefix(prefix), reader.decode(raw))
         if not gathered.bridges and reader.counts.get(prefix + INTENTION_TOPIC, 0):
             # The intention of a person is not known: the whole graph was simulated.
             content.place = SIMULATOR
         return content
+
+
+def _check_type(reader: BagReader, topic: str, wanted: str) -> None:
+    found = reader.topics[topic].type
+    if found != wanted:
+        raise BagError(f"bag {reader.path}: {topic} holds {found}, expected {wanted}")
 
 
 def _namespace(reader: BagReader) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +12,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from emghand import settings
-from emghand.errors import UserError, one_line
+from emghand.errors import UserError
 from emghand.progress.dates import DateRow
 from emghand.progress.frames import columns
 from emghand.progress.levels import EARNED
 from emghand.settings import setting
+from emghand.yaml_files import parse_yaml, read_yaml
 
 FORMAT = "emghand progress criteria"
 VERSION = 1
-MAX_BYTES = 1 << 20
 MAX_CRITERIA = 200
 
 EVERY, WINDOW, DATE, HISTORY = "every", "window", "date", "history"
@@ -77,7 +76,7 @@ class Condition:
             fits = self.comparison == "==" and isinstance(self.threshold, str)
             expected = "comparison '==' and a word"
         else:
-            number = isinstance(self.threshold, int | float) and self.threshold == self.threshold
+            number = isinstance(self.threshold, int | float) and abs(self.threshold) < math.inf
             fits = number and not isinstance(self.threshold, bool)
             fits = fits and self.comparison in (">", ">=", "<", "<=")
             expected = "one of the comparisons >, >=, <, <= and a number"
@@ -192,13 +191,7 @@ def load_criteria(path: str | Path | None = None) -> Criteria:
     """
     if path is None:
         return _default()
-    path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"criteria {path}: is too large for criteria")
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"criteria {path}: cannot be read: {one_line(error)}") from error
+    document = read_yaml(path, "criteria")
     try:
         return criteria_from_mapping(document)
     except UserError as error:
@@ -208,7 +201,7 @@ def load_criteria(path: str | Path | None = None) -> Criteria:
 @functools.cache
 def _default() -> Criteria:
     text = files("emghand.progress").joinpath("criteria.yaml").read_text(encoding="utf-8")
-    return criteria_from_mapping(yaml.safe_load(text))
+    return criteria_from_mapping(parse_yaml(text))
 
 
 def criteria_from_mapping(document: Any) -> Criteria:

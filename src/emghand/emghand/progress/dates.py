@@ -10,23 +10,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from emghand.progress.frames import frame_of
-from emghand.progress.rows import (
-    FITTING,
-    HAND,
-    NOWHERE,
-    PENDING,
-    SCORED,
-    SIMULATOR,
-    TARGET_CLASSES,
-)
+from emghand.progress.rows import HOLD_RADIUS, PLACES, SCORED, STATES, TARGET_CLASSES
 from emghand.tasks.trial import COMPLETED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HOLD_RADIUS = 0.15
-"""Holds are judged in targets of at most this radius [normalised position]."""
-_ROUNDING = 1e-9
 _COUNTS = (
     "n_trials",
     *(f"{what}_{kind}" for kind in TARGET_CLASSES for what in ("n", "completed")),
@@ -181,9 +170,9 @@ def pool(sessions: pd.DataFrame, trials: pd.DataFrame) -> dict[str, Any]:
         "sessions": ",".join(sessions["session_id"]),
         "first_session": judged["session_id"].iloc[0],
         "last_session": judged["session_id"].iloc[-1],
-        "state": _first_of((SCORED, PENDING, FITTING), sessions["state"]),
+        "state": _first_of(STATES, sessions["state"]),
         "protocols": ",".join(_words(sessions["protocols"], ",")),
-        "place": _first_of((HAND, SIMULATOR, NOWHERE), judged["place"]),
+        "place": _first_of(PLACES, judged["place"]),
         "duration": math.fsum(sessions["duration"]),
         "start_delay": next(iter(_known(sessions["start_delay"])), None),
         "completion": _share(n_completed, row["n_trials"]),
@@ -206,7 +195,7 @@ def pool(sessions: pd.DataFrame, trials: pd.DataFrame) -> dict[str, Any]:
 def _of_trials(trials: pd.DataFrame) -> dict[str, float | None]:
     trials = trials[~trials["perturbed"].astype(bool)]
     completed = trials[trials["outcome"] == COMPLETED]
-    small = trials[trials["radius"] <= HOLD_RADIUS + _ROUNDING]
+    small = trials[trials["radius"] <= HOLD_RADIUS]
     return {
         "time_to_target": _median(completed["time_to_target"]),
         "path_efficiency": _mean(completed["path_efficiency"]),

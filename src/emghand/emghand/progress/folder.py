@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 FOLDER = "progress"
@@ -12,7 +13,8 @@ FILE = "study.sqlite"
 def is_study(path: str | Path) -> bool:
     """Whether a folder is a study: it has a database or tables of progress."""
     folder = Path(path) / FOLDER
-    return (folder / FILE).exists() or any(folder.glob("*.parquet"))
+    # A folder above that may not be looked into is none, and no error.
+    return os.path.exists(folder / FILE) or any(folder.glob("*.parquet"))
 
 
 def find_study(path: str | Path) -> Path | None:

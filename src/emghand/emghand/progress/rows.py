@@ -15,11 +15,16 @@ TARGET_CLASSES = (SINGLE, PAIR, MULTI)
 it wants away from the start, or, of a posture to be kept, away from rest."""
 
 SIMULATOR, HAND, NOWHERE = "simulator", "hand", "none"
+PLACES = (HAND, SIMULATOR, NOWHERE)
 """Where a session took place; `NOWHERE`: without a hand."""
 
 SCORED, FITTING, PENDING = "scored", "fitting", "pending"
+STATES = (SCORED, PENDING, FITTING)
 """Of a session: scored trials; none, only calibrations, collections, prompted tests, free control;
 none that could be read, though there are data."""
+
+HOLD_RADIUS = 0.15
+"""Holds are judged in targets of at most this radius [normalised position]."""
 
 PAUSE_MIN = 15.0
 """A pause of so long is recorded, and what comes after it shows what is retained [min]."""

@@ -162,7 +162,10 @@ def _find(
                 if not (name[0] == "." or name in (QUARANTINE, FOLDER) or is_unfinished(name))
             )
     except OSError as error:
-        raise UserError(f"study {study}: cannot be read: {error.strerror or error}") from error
+        where = error.filename or study
+        raise UserError(
+            f"study {study}: {where}: cannot be read: {error.strerror or error}"
+        ) from error
     return sorted(sessions, key=lambda s: s[0].path), broken
 
 
@@ -253,6 +256,11 @@ def will_do(subject: str) -> bool:
     return bool(_SUBJECT.fullmatch(subject)) and not clash(subject)
 
 
+def is_id(text: str) -> bool:
+    """Whether a text is the id of a session."""
+    return bool(_ID.fullmatch(text))
+
+
 def unread(changes: Changes) -> list[Known]:
     """Sessions in the study of which something could not be read the last time."""
     gone = {k.session_id for k in changes.deleted}
@@ -281,7 +289,7 @@ def _look(
     subject, session_id = manifest["subject"], manifest["id"]
     if not will_do(subject):
         return Broken(path, f"the subject's name {subject[:64]!r} will not do for a table")
-    if not _ID.fullmatch(session_id):
+    if not is_id(session_id):
         return Broken(path, "its id is not 32 hexadecimal digits")
     try:
         made = datetime.fromisoformat(str(manifest.get("created"))).astimezone().date()

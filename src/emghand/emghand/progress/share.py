@@ -210,11 +210,18 @@ def synchronise(
     Raises
     ------
     UserError
-        When the bucket cannot be reached, or what it holds cannot be read.
+        When the subject is unknown, the bucket cannot be reached, or what it holds cannot be read.
     """
     if keep not in KEEP or direction not in DIRECTIONS:
         raise UserError(f"share: keep is mine or theirs, and direction {', '.join(DIRECTIONS)}")
-    names = [subject] if subject else sorted({*store.subjects(), *bucket.subjects()})
+    here = store.subjects()
+    # A name that will not do for files is none of ours.
+    if subject and subject not in here and not (will_do(subject) and bucket.get(subject)[1]):
+        raise UserError(
+            f"subject {subject}: is neither here nor in {bucket.name}; known here: "
+            f"{', '.join(here) or 'nobody'}"
+        )
+    names = [subject] if subject else sorted({*here, *bucket.subjects()})
     return [_share(store, bucket, name, methods, keep, direction) for name in names]
 
 

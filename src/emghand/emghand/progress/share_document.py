@@ -11,8 +11,10 @@ from typing import Any
 
 from emghand.errors import UserError
 from emghand.progress import records
+from emghand.progress.checks import check_cells
 from emghand.progress.merging import Version
 from emghand.progress.rows import SessionRecord, SessionRow, TrialRow
+from emghand.progress.scan import is_id
 
 FORMAT, VERSION = "emghand progress rows", 1
 MAX_BYTES = 2**26
@@ -79,6 +81,8 @@ def from_bytes(subject: str, content: bytes, where: str) -> dict[str, Entry]:
 
 def _entry(subject: str, session_id: str, found: Any) -> Entry:
     revision = found.get("revision") if isinstance(found, dict) else None
+    if not is_id(session_id):
+        raise UserError(f"session {session_id[:40]!r} is no id")
     if type(revision) is not int or not 0 < revision < 2**62:
         raise UserError(f"session {session_id[:40]!r} states no revision")
     if found.get("row_hash") == "":
@@ -90,6 +94,8 @@ def _entry(subject: str, session_id: str, found: Any) -> Entry:
     record = SessionRecord(row, tuple(records.from_values(TrialRow, t) for t in trials))
     if row.subject != subject or row.session_id != session_id:
         raise UserError(f"session {session_id[:40]!r} is another one")
+    for name in records.kinds(SessionRow):
+        check_cells(name, [getattr(row, name)])
     entry = Entry(revision, records.normal(record))
     if entry.version.row_hash != found.get("row_hash"):
         raise UserError(f"session {session_id[:40]!r} has not the hash that it states")

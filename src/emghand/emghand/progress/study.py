@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def open_study(path: str | Path, database: str = "") -> Study:
     if not (is_study(path) or database or any(find_sessions(path, content_hash))):
         raise UserError(f"study {path}: there is no session in it")
     own = path / FOLDER / CRITERIA
-    criteria = load_criteria(own if own.exists() else None)
+    criteria = load_criteria(own if os.path.lexists(own) else None)
     compute = functools.partial(compute_status, criteria=criteria)
     methods = Methods(read_session, content_hash, compute, criteria.digest)
     return Study(path, Store.open(path, database), methods)

@@ -11,12 +11,19 @@ import numpy as np
 
 from emghand.progress.bag import BagContent
 from emghand.progress.prompted import TestScores
-from emghand.progress.rows import HAND, MULTI, NOWHERE, PAIR, SIMULATOR, SINGLE, TrialRow
+from emghand.progress.rows import (
+    HAND,
+    HOLD_RADIUS,
+    MULTI,
+    NOWHERE,
+    PAIR,
+    SIMULATOR,
+    SINGLE,
+    TrialRow,
+)
 from emghand.progress.trials import rounded
 from emghand.tasks.trial import COMPLETED
 
-HOLD_RADIUS = 0.15
-"""`SessionRow.hold` is over targets of at most this radius [normalised position]."""
 LATENCY_MS = 50.0
 """The check of the latency: so long from a sample to its command at most, in 99 of 100 ticks. A
 choice: three ticks of 16 ms for computing and transport; filters and window are not in it."""

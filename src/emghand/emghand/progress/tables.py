@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emghand.errors import UserError, one_line
+from emghand.progress.checks import check_table
 from emghand.progress.database import Store
 from emghand.progress.extras import need
 from emghand.progress.frames import columns
@@ -79,6 +80,14 @@ def follow(store: Store, subject: str) -> bool:
     """
     need("pyarrow", "progress", "a Parquet table")
     paths = {name: table_path(store.folder, subject, name) for name in SUFFIXES}
+    try:
+        return _follow(store, subject, paths)
+    except OSError as error:
+        where = error.filename or store.folder
+        raise UserError(f"{where}: cannot be written: {error.strerror or error}") from error
+
+
+def _follow(store: Store, subject: str, paths: dict[str, Path]) -> bool:
     # In turn with other processes: who reads the database later writes later.
     with locked(store.folder):
         for left in store.folder.glob(f"{TEMPORARY_PREFIX}*"):
@@ -175,11 +184,11 @@ def _read(path: Path, subject: str, name: str) -> tuple[pd.DataFrame, str]:
     names = list(columns(wanted)) if wanted else ["subject", "date", *STATUS_COLUMNS]
     if (wanted and list(frame.columns) != names) or not set(names) <= set(frame.columns):
         raise UserError(f"{path}: has other columns than this emghand knows; run an update")
-    if wanted:
-        try:
-            frame = frame.astype(columns(wanted))
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{path}: is damaged: {one_line(error)[:200]}") from error
+    try:
+        frame = frame.astype(columns(wanted)) if wanted else frame
+        check_table(frame)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: is damaged: {one_line(error)[:200]}") from error
     for column in frame.select_dtypes("str"):
         frame[column] = frame[column].astype(object).where(frame[column].notna(), None)
     return frame, digest
@@ -203,7 +212,7 @@ def _said(path: Path, subject: str, name: str) -> str:
         raise UserError(f"{path}: is too large")
     try:
         said = json.loads((pq.read_schema(path).metadata or {}).get(_KEY, b""))
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict) or said.get("format") != FORMAT:
         raise UserError(f"{path}: is not a table of a subject's progress")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from emghand.errors import UserError
+from emghand.errors import UserError, one_line
 from emghand.progress import records
+from emghand.progress.checks import check_table
 from emghand.progress.frames import sessions_frame, trials_frame
 from emghand.progress.rows import SessionRecord, SessionRow, TrialRow
 from emghand.progress.schema import (
@@ -82,8 +84,9 @@ class Transaction:
         """What the database has of each session, by subject and session."""
         names = Known.__dataclass_fields__
         query = _of(subject, SESSIONS, *(SESSIONS.c[name] for name in names))
-        found = [Known(**row) for row in self._connection.execute(query).mappings()]
-        return sorted(found, key=lambda k: (k.subject, k.session_id))
+        with _sound(SESSIONS):
+            found = [Known(**row) for row in self._connection.execute(query).mappings()]
+            return sorted(found, key=lambda k: (k.subject, k.session_id))
 
     def computed(self, subject: str) -> Computed:
         """What was noted when the subject's dates were written."""
@@ -93,23 +96,26 @@ class Transaction:
 
     def sessions(self, subject: str = "") -> pd.DataFrame:
         """Sessions of one subject or of all: the columns of `SessionRow`."""
-        return sessions_frame(self._rows(SESSIONS, SessionRow, subject))
+        with _sound(SESSIONS):
+            return _checked(sessions_frame(self._rows(SESSIONS, SessionRow, subject)))
 
     def trials(self, subject: str = "") -> pd.DataFrame:
         """Trials of one subject or of all: the columns of `TrialRow`."""
-        return trials_frame(self._rows(TRIALS, TrialRow, subject))
+        with _sound(TRIALS):
+            return _checked(trials_frame(self._rows(TRIALS, TrialRow, subject)))
 
     def records(self, subject: str) -> dict[str, SessionRecord]:
         """Sessions of a subject with their trials."""
         trials: dict[str, list[TrialRow]] = {}
-        for trial in self._rows(TRIALS, TrialRow, subject):
-            trials.setdefault(trial.session_id, []).append(trial)
-        return {
-            row.session_id: records.normal(
-                SessionRecord(row, tuple(trials.get(row.session_id, ())))
-            )
-            for row in self._rows(SESSIONS, SessionRow, subject)
-        }
+        with _sound(SESSIONS):
+            for trial in self._rows(TRIALS, TrialRow, subject):
+                trials.setdefault(trial.session_id, []).append(trial)
+            return {
+                row.session_id: records.normal(
+                    SessionRecord(row, tuple(trials.get(row.session_id, ())))
+                )
+                for row in self._rows(SESSIONS, SessionRow, subject)
+            }
 
     def put(self, record: SessionRecord, revision: int, *, here: bool) -> None:
         """Write a normal record in place of what there is of the session."""
@@ -139,6 +145,10 @@ class Transaction:
 
     def dates(self, subject: str = "") -> pd.DataFrame:
         """Dates of one subject or of all, with their status, as they were put."""
+        with _sound(DATES):
+            return _checked(self._dates(subject))
+
+    def _dates(self, subject: str) -> pd.DataFrame:
         import pandas as pd
 
         described = self._connection.execute(_of(subject, SUBJECTS)).mappings().all()
@@ -206,6 +216,23 @@ class Transaction:
 
     def _mappings(self, table: sa.Table, subject: str) -> list[dict[str, Any]]:
         return [dict(row) for row in self._connection.execute(_of(subject, table)).mappings()]
+
+
+@contextlib.contextmanager
+def _sound(table: sa.Table) -> Iterator[None]:
+    """Say in one sentence that rows are not as they were written; SQLite keeps any value."""
+    try:
+        yield
+    except (UserError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"database: its table of {table.name} is damaged ({one_line(error)[:200]}); move "
+            "the database away, a new one is made from the sessions"
+        ) from error
+
+
+def _checked(table: pd.DataFrame) -> pd.DataFrame:
+    check_table(table)
+    return table
 
 
 def _of(subject: str, table: sa.Table, *columns: sa.Column[Any]) -> sa.Select[Any]:

@@ -58,6 +58,7 @@ def spoil(document, path, value):
         (["criteria", 2, "threshold"], "high", "and a number"),
         (["criteria", 2, "threshold"], True, "and a number"),
         (["criteria", 2, "threshold"], float("nan"), "and a number"),
+        (["criteria", 2, "threshold"], float("inf"), "and a number"),
         (["criteria", 2, "threshold"], None, "threshold: is missing"),
         (["criteria", 2, "text"], 3, "expected text"),
         (["criteria", 2, "weight"], 3, "weight: unknown, choose from: name, level, over, text"),
@@ -81,7 +82,7 @@ def test_a_mistake_is_named(document, path, value, said):
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     path = tmp_path / "criteria.yaml"
-    for content in (b"{", b"\xff", b"!!python/object:os.system {}", b"[" * 1000):
+    for content in (b"{", b"\xff", b"!!python/object:os.system {}", b"[" * 1000, b"a: 2001-99-99"):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"criteria\.yaml: "):
             load_criteria(path)

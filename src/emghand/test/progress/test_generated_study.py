@@ -348,6 +348,7 @@ def test_the_command_makes_a_study(tmp_path, capsys):
         (["study"], "name the folder"),
         (["study", "x", "--output", "a.npz"], "takes --subjects"),
         (["study", "x", "--subjects", "0"], "subjects: give 1 to"),
+        (["study", "x", "--jobs", "-1"], "jobs: give 1 or more"),
         (["study", "x", "--set", "trails=2"], "trails"),
         (["demo.yaml"], "--output FILE.npz"),
         (["demo.yaml", "--output", "a.npz", "--sessions", "3"], "are for a study"),

@@ -90,6 +90,14 @@ def test_it_says_where_a_subject_stood_on_a_day(study, capsys):
     assert "--date soon" in refused(capsys, "progress", "p01", "--date", "soon")
 
 
+def test_rows_of_dates_fit_a_narrow_terminal(study, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["progress", "p01", "--last", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line for line in lines if line.split()[:1] == ["2026-01-19*"]]
+    assert "in training" in row and len(row) <= 80
+
+
 def test_of_a_whole_study_everybody_is_shown(study, capsys):
     found = asked(capsys, "progress", "--study")
     assert list(found["subjects"]) == ["p01", "p02"]
@@ -169,6 +177,11 @@ def test_criteria_of_the_study_take_the_place_of_the_usual_ones(study, capsys):
     assert found["criteria"]["trials"]["threshold"] == 3 and found["update"]["dates"] == 5
     own.write_text(usual.replace("threshold: 30", "threshold: 30\n    limit: 3", 1))
     assert "limit: unknown" in refused(capsys, "progress", "p01")
+
+
+def test_criteria_that_lead_nowhere_are_not_taken_for_the_usual_ones(study, capsys):
+    (study / "progress/criteria.yaml").symlink_to(study / "nowhere.yaml")
+    assert "cannot be read" in refused(capsys, "progress", "p01")
 
 
 def test_a_page_and_figures_are_written_and_never_replaced_unasked(study, capsys):

@@ -70,6 +70,8 @@ def make_study(
     settings = settings or StudySettings()
     if not 1 <= sessions <= MOST_SESSIONS:
         raise UserError(f"sessions: give 1 to {MOST_SESSIONS}, not {sessions}")
+    if jobs < 0:
+        raise UserError(f"jobs: give 1 or more, or 0 for all processors, not {jobs}")
     chosen = people(subjects)
     make_folder(path)
     if any(path.iterdir()):

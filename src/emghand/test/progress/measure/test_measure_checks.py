@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 from measure_sessions import ARMED, DOFS, ESTOP, FAULT, HOLD, MOVE, PROMPT, REST, Sitting, spec
 
+from emghand.progress.bag import read_bag
 from emghand.progress.session import read_session
+from emghand.storage.bags import BagWriter
+from emghand.storage.bags.messages import BagError, Topic
 
 ONE = [spec()]
 MINUTE_NS = 60 * 10**9
@@ -277,3 +280,11 @@ def test_rows_hold_what_every_table_can_hold(sitting):
     sitting.test(10.0, frames(leak=0.1))
     row = read_session(sitting.path).row
     assert json.dumps(dataclasses.asdict(row), default=str, allow_nan=False)
+
+
+def test_a_topic_of_another_type_is_told_and_never_a_traceback(tmp_path):
+    with BagWriter(tmp_path / "bag") as writer:
+        writer.add_topic(Topic("/decoder/timing", "std_msgs/msg/Bool", definition="bool data\n"))
+        writer.write("/decoder/timing", b"\x00\x01\x00\x00\x01", 1)
+    with pytest.raises(BagError, match="/decoder/timing holds std_msgs/msg/Bool, expected"):
+        read_bag(tmp_path / "bag")

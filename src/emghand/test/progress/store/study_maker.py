@@ -209,7 +209,7 @@ class Judge:
                     "status": LEVELS[highest],
                     "raw_status": LEVELS[raw],
                     "advice": None,
-                    "criteria": json.dumps([{"name": "success", "value": str(success)}]),
+                    "criteria": json.dumps({"success": {"value": str(success)}}),
                     "missing": "[]",
                     "window": json.dumps([d.isoformat() for d in window]),
                 }

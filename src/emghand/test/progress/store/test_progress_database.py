@@ -182,3 +182,26 @@ def test_a_value_that_no_database_could_hold_is_refused(wrong):
     good = records.values(trial("a", "t", 0, 1.0, 7))
     with pytest.raises(UserError, match=next(iter(wrong))):
         records.from_values(TrialRow, {**good, **wrong})
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE dates SET combined = '{'",
+        "UPDATE dates SET criteria = 'x'",
+        "UPDATE dates SET missing = '[3]'",
+        "UPDATE dates SET status = 'odd'",
+        "UPDATE dates SET date = 'x' || date",
+        "UPDATE subjects SET date_columns = '[]'",
+        "UPDATE sessions SET start_ns = 'abc'",
+        "UPDATE sessions SET state = 'odd'",
+        "UPDATE sessions SET pauses = '3'",
+        "UPDATE trials SET target_class = 'odd'",
+    ],
+)
+def test_rows_that_nobody_wrote_so_are_told_in_one_sentence(study, harm):
+    query(study, harm)
+    store = Store.open(study)
+    with pytest.raises(UserError, match="is damaged"):
+        for table in (store.dates, store.sessions, store.trials):
+            table("p01")

@@ -1,5 +1,6 @@
 """Two places share the rows of a study through a bucket, and never overwrite what is newer."""
 
+import dataclasses
 import gzip
 import json
 import shutil
@@ -337,3 +338,27 @@ def test_reading_is_not_part_of_sharing(labs, bucket):
     read = Reader()
     synchronise(labs[0].store, bucket, methods=methods(read=read))
     assert read.paths == []
+
+
+def test_an_unknown_subject_is_told_and_touches_no_file(labs, bucket):
+    one, _ = labs
+    other = one.study / "mine.parquet"
+    other.write_bytes(b"of somebody else")
+    with pytest.raises(UserError, match=r"\.\./mine: is neither here nor in .*known here: p01"):
+        synchronise(one.store, bucket, "../mine", methods=methods())
+    assert other.exists()
+
+
+def test_objects_that_nobody_wrote_so_are_refused(labs):
+    one, _ = labs
+    with one.store.reading() as rows:
+        record = next(iter(rows.records("p01").values()))
+    for change in ({"state": "odd"}, {"pauses": "x"}, {"rest_offset": "[1]"}, {"place": "moon"}):
+        row = dataclasses.replace(record.row, **change)
+        entry = share_document.Entry(1, dataclasses.replace(record, row=row))
+        content = share_document.to_bytes("p01", {row.session_id: entry})
+        with pytest.raises(UserError, match=f"is damaged: {next(iter(change))}"):
+            share_document.from_bytes("p01", content, "s3://b/p01")
+    content = share_document.to_bytes("p01", {"\0": share_document.Entry(1, None)})
+    with pytest.raises(UserError, match="is no id"):
+        share_document.from_bytes("p01", content, "s3://b/p01")

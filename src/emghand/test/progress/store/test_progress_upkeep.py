@@ -281,3 +281,18 @@ def test_threads_at_once_lose_nothing(study, store, tmp_path_factory):
     for thread in threads:
         thread.join(60)
     same(store, full(study, tmp_path_factory))
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    add_session(tmp_path, "p01", 0)
+    locked, scandir = tmp_path / "lost", os.scandir
+    locked.mkdir()
+
+    def refuse(path):
+        if str(path) == str(locked):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"lost: cannot be read: Permission denied"):
+        find_changes(tmp_path, new_store(tmp_path), methods().content_hash)
