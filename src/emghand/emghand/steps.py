@@ -7,6 +7,7 @@ a session runs in a process of its own (`emghand.jobs`), which listens and asks 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,11 +20,17 @@ class _Work:
     def __init__(self) -> None:
         self.listener: Listener | None = None
         self.low, self.high = 0.0, 1.0
-        self.is_whole = False
         self.asked_to_stop = False
 
 
+class _Thread(threading.local):
+    """What is known of the work of this thread: others may write at the same time."""
+
+    is_whole = False
+
+
 _work = _Work()
+_thread = _Thread()
 
 
 def step(stage: str, fraction: float = math.nan) -> None:
@@ -41,7 +48,7 @@ def step(stage: str, fraction: float = math.nan) -> None:
     KeyboardInterrupt
         When the work was asked to stop while it was `whole`.
     """
-    if _work.asked_to_stop and not _work.is_whole:
+    if _work.asked_to_stop and not _thread.is_whole:
         raise KeyboardInterrupt
     if _work.listener is not None:
         _work.listener(stage, _work.low + (_work.high - _work.low) * fraction)
@@ -65,11 +72,11 @@ def whole() -> Iterator[None]:
 
     It is heard at the next `step`. Work that has none any more is complete.
     """
-    outer, _work.is_whole = _work.is_whole, True
+    outer, _thread.is_whole = _thread.is_whole, True
     try:
         yield
     finally:
-        _work.is_whole = outer
+        _thread.is_whole = outer
 
 
 @contextmanager
@@ -94,5 +101,5 @@ def ask_to_stop() -> None:
     if _work.asked_to_stop:
         return
     _work.asked_to_stop = True
-    if not _work.is_whole:
+    if not _thread.is_whole:
         raise KeyboardInterrupt

@@ -171,6 +171,7 @@ def _write(path: Path, table: pa.Table, name: str, subject: str, digest: str) ->
 
 
 def _read(path: Path, subject: str, name: str) -> tuple[pd.DataFrame, str]:
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -189,8 +190,10 @@ def _read(path: Path, subject: str, name: str) -> tuple[pd.DataFrame, str]:
         check_table(frame)
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: is damaged: {one_line(error)[:200]}") from error
-    for column in frame.select_dtypes("str"):
-        frame[column] = frame[column].astype(object).where(frame[column].notna(), None)
+    for column, of in frame.dtypes.items():
+        # Of pandas 3; before, text is a column of objects.
+        if isinstance(of, pd.StringDtype):
+            frame[column] = frame[column].astype(object).where(frame[column].notna(), None)
     return frame, digest
 
 

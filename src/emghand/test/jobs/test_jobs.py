@@ -166,6 +166,27 @@ def test_what_is_whole_is_not_cut_and_what_follows_is():
     assert done == ["written"]
 
 
+def test_threads_that_write_at_the_same_time_leave_nothing_whole():
+    entered, leave = threading.Event(), threading.Event()
+
+    def write():
+        with steps.whole():
+            entered.set()
+            leave.wait(10.0)
+
+    thread = threading.Thread(target=write)
+    with steps.whole():
+        thread.start()
+        assert entered.wait(10.0)
+    leave.set()
+    thread.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            steps.ask_to_stop()
+    finally:
+        steps._work.asked_to_stop = False
+
+
 def test_parts_of_steps_nest():
     heard = []
     with steps.listening(lambda stage, fraction: heard.append(fraction)):
