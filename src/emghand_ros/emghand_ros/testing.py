@@ -122,6 +122,17 @@ class Graph:
         """Run `function` in the executor's thread, between two callbacks; its result."""
         return self.result(self.executor.create_task(function), "a call", timeout)
 
+    def send_goal(
+        self, client: Any, goal: object, feedback: Callable[[Any], None] | None = None
+    ) -> Any:
+        """Send a goal; its handle.
+
+        In the executor's thread: rclpy of Kilted makes a second future for the goal, and an answer
+        that is heard in another thread before that is lost with the first one.
+        """
+        sent: Any = self.call(lambda: client.send_goal_async(goal, feedback_callback=feedback))
+        return self.result(sent, "the goal")
+
     def result(self, future: Future, what: str, timeout: float = TIMEOUT_S) -> object:
         """Wait for a future; its result."""
         wait_until(future.done, what, timeout)

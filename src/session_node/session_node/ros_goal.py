@@ -89,15 +89,21 @@ class ActionGoal:
                 self._look_for_others(now)
             if not self._sent:
                 self._sent = True
-                goal_id = self._world.new_id()
-                self._then(
-                    self._client.send_goal_async(self._goal, goal_uuid=goal_id), self._accepted
-                )
+                self._world.in_executor(self._send)
         elif now - self._missing_since > ACTION_WAIT_S:
             what = "the node that ran it has gone" if self._sent else "nobody offers this action"
             self._once.end(Answer(False, what))
             return
         self._world.schedule(POLL_S, self.begin)
+
+    def _send(self) -> None:
+        """In the executor's thread.
+
+        rclpy of Kilted makes a second future for the goal, and an answer that is heard in another
+        thread before that is lost with the first one.
+        """
+        goal_id = self._world.new_id()
+        self._then(self._client.send_goal_async(self._goal, goal_uuid=goal_id), self._accepted)
 
     def cancel(self) -> None:
         """Cancel the goal, as soon as it was taken; its result still comes."""

@@ -83,7 +83,7 @@ class RosWorld:
         watched = {n.name for n in needs if n.role == "watch"}
         while time.monotonic() < deadline and not all(map(self._node.count_publishers, watched)):
             time.sleep(POLL_S)
-        self._in_executor(lambda: [self._open(need) for need in needs])
+        self._open_all(needs)
 
     def close(self) -> None:
         """Close everything that was opened; in the executor's thread."""
@@ -183,9 +183,13 @@ class RosWorld:
                 profile.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
         return profile
 
-    def _in_executor(self, work: Callable[[], object]) -> None:
+    def in_executor(self, work: Callable[[], object]) -> Any:
+        """Let something be done in the executor's thread; the future of its result."""
+        return self._node.executor.create_task(work)
+
+    def _open_all(self, needs: Sequence[Need]) -> None:
         done = threading.Event()
-        future = self._node.executor.create_task(work)
+        future = self.in_executor(lambda: [self._open(need) for need in needs])
         future.add_done_callback(lambda _: done.set())
         if not done.wait(SETUP_S):
             raise UserError("the node is too busy to open topics, services and actions")

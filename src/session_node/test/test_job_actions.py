@@ -49,8 +49,7 @@ def room(tmp_path_factory):
 
 
 def send(room, goal, name="job", feedback=None):
-    sent = room.clients[name].send_goal_async(goal, feedback_callback=feedback)
-    return room.graph.result(sent, "the goal")
+    return room.graph.send_goal(room.clients[name], goal, feedback)
 
 
 def result(room, handle):

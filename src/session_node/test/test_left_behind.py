@@ -78,7 +78,7 @@ def collect(bench, folder):
         repetitions=2,
         record=True,
     )
-    handle = bench.graph.result(client.send_goal_async(goal), "the goal")
+    handle = bench.graph.send_goal(client, goal)
     return bench.graph.result(handle.get_result_async(), "the result", 20.0).result
 
 

@@ -161,8 +161,7 @@ def bench(tmp_path):
 
 def send(bench, name, feedback=None, **fields):
     goal = bench.clients[name]._action_type.Goal(**fields)
-    sent = bench.clients[name].send_goal_async(goal, feedback_callback=feedback)
-    return bench.graph.result(sent, "the goal")
+    return bench.graph.send_goal(bench.clients[name], goal, feedback)
 
 
 def result(bench, handle):

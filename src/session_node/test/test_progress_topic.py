@@ -69,7 +69,7 @@ def run(bench, what, session, **changes):
     else:
         movements = {"movement_set": str(bench.folder / "set.yaml")}
         goal = CollectTrials.Goal(**fields | movements | changes)
-    handle = bench.graph.result(bench.clients[what].send_goal_async(goal), "the goal")
+    handle = bench.graph.send_goal(bench.clients[what], goal)
     answer = bench.graph.result(handle.get_result_async(), "the result", 30.0)
     assert answer.result.success, answer.result.message
     return answer.result

@@ -106,8 +106,7 @@ class Bench:
                 **changes,
             }
         )
-        future = self.client.send_goal_async(goal, feedback_callback=feedback)
-        return self.graph.result(future, "the goal")
+        return self.graph.send_goal(self.client, goal, feedback)
 
     def result(self, handle):
         return self.graph.result(handle.get_result_async(), "the result", 30.0)

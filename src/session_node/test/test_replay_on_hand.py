@@ -59,9 +59,7 @@ def test_the_hand_is_armed_by_a_person_and_follows_the_recording_without_one_ref
         return graph.result(arms.call_async(SetBool.Request(data=on)), "the answer of the bridge")
 
     assert arm(True).success
-    handle = graph.result(
-        replays.send_goal_async(Replay.Goal(recording=str(bag), ramp=0.5)), "the goal"
-    )
+    handle = graph.send_goal(replays, Replay.Goal(recording=str(bag), ramp=0.5))
     answer = graph.result(handle.get_result_async(), "the result", 20.0)
     assert answer.result.success, answer.result.message
     assert "nothing moved" not in answer.result.message
@@ -72,7 +70,7 @@ def test_the_hand_is_armed_by_a_person_and_follows_the_recording_without_one_ref
     wait_until(lambda: abs(states[-1].position[1]) < 0.05, "rest")
 
     # Nobody has disarmed it, and this replay is another commander than the last one.
-    again = graph.result(replays.send_goal_async(Replay.Goal(recording=str(bag))), "the goal")
+    again = graph.send_goal(replays, Replay.Goal(recording=str(bag)))
     refused = graph.result(again.get_result_async(), "the result", 20.0)
     assert "the hand follows another commander" in refused.result.message
     assert arm(False).success

@@ -82,10 +82,7 @@ def goal(bench, kind=CollectTrials, **changes):
 
 
 def send(bench, request, name="collect", feedback=None):
-    client = bench.clients[name]
-    return bench.graph.result(
-        client.send_goal_async(request, feedback_callback=feedback), "the goal"
-    )
+    return bench.graph.send_goal(bench.clients[name], request, feedback)
 
 
 def result(bench, handle):

@@ -128,8 +128,7 @@ def send(bench, feedback=None, **changes):
         "task": str(bench.folder / "task.yaml"),
         "record": False,
     }
-    future = bench.client.send_goal_async(RunTask.Goal(**(fields | changes)), feedback)
-    return bench.graph.result(future, "the goal")
+    return bench.graph.send_goal(bench.client, RunTask.Goal(**(fields | changes)), feedback)
 
 
 def result(bench, handle, timeout=30.0):
