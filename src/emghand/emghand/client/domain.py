@@ -12,7 +12,8 @@ from emghand.errors import UserError
 DOMAINS = range(1, 102)
 _FIRST_PORT = 7400
 _PORTS_PER_DOMAIN = 250
-_UNICAST_OFFSET = 10
+_UNICAST_OFFSETS = range(10, 42, 2)
+"""Of the first 16 participants: the first one may have ended before the others."""
 
 _claim: socket.socket | None = None
 
@@ -44,11 +45,12 @@ def claim_domain() -> int:
 def _try_claim(domain: int) -> socket.socket | None:
     # An abstract socket is a lock that the kernel releases however the process ends.
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    port = _FIRST_PORT + _PORTS_PER_DOMAIN * domain + _UNICAST_OFFSET
+    first = _FIRST_PORT + _PORTS_PER_DOMAIN * domain
     try:
         claim.bind(f"\0emghand-domain-{domain}")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("", port))
+        for offset in _UNICAST_OFFSETS:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind(("", first + offset))
     except OSError:
         claim.close()
         return None
