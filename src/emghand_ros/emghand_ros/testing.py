@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import rclpy
+from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -121,6 +122,11 @@ class Graph:
     def call(self, function: Callable[[], object], timeout: float = TIMEOUT_S) -> object:
         """Run `function` in the executor's thread, between two callbacks; its result."""
         return self.result(self.executor.create_task(function), "a call", timeout)
+
+    def action_client(self, node: Node, kind: type, name: str) -> ActionClient:
+        """A client of an action, made where no other thread sees it half made."""
+        made: Any = self.call(lambda: ActionClient(node, kind, name))
+        return made
 
     def send_goal(
         self, client: Any, goal: object, feedback: Callable[[Any], None] | None = None

@@ -9,7 +9,6 @@ from action_msgs.msg import GoalStatus
 from emghand_interfaces.action import Calibrate, CollectTrials, Job
 from emghand_interfaces.msg import SessionState, SessionStatus
 from emghand_interfaces.srv import GetStatus
-from rclpy.action import ActionClient
 from simulated_sessions import ACTIONS, make_session, simulated, write_bag
 
 from emghand.actions import load_action_map
@@ -38,7 +37,7 @@ def room(tmp_path_factory):
         runner = graph.add(SessionNode())
         graph.call(runner.start)
         kinds = {"job": Job, "calibrate": Calibrate, "collect_trials": CollectTrials}
-        clients = {n: ActionClient(node, k, f"/session/{n}") for n, k in kinds.items()}
+        clients = {n: graph.action_client(node, k, f"/session/{n}") for n, k in kinds.items()}
         for client in clients.values():
             assert client.wait_for_server(10.0)
         asks = node.create_client(GetStatus, "/session/get_status")

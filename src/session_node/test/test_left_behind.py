@@ -12,7 +12,6 @@ import live_kills
 import pytest
 from emghand_interfaces.action import CollectTrials
 from emghand_interfaces.srv import StartRecording
-from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 
 from bag_tools.recorder import BagRecorder
@@ -70,7 +69,7 @@ def add_session_node(graph):
 
 def collect(bench, folder):
     (folder / "set.yaml").write_text(SET)
-    client = ActionClient(bench.node, CollectTrials, "/session/collect_trials")
+    client = bench.graph.action_client(bench.node, CollectTrials, "/session/collect_trials")
     assert client.wait_for_server(10.0)
     goal = CollectTrials.Goal(
         session=str(bench.session.path),

@@ -19,7 +19,6 @@ from emghand_interfaces.msg import (
     HandStatus,
     ModelInfo,
 )
-from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from simulated_sessions import FEATURES, simulated, write_bag
@@ -150,7 +149,7 @@ def bench(tmp_path):
         graph.call(recorder.start)
         graph.call(runner.start)
         kinds = {"control": FreeControl, "calibrate": Calibrate, "replay": Replay}
-        clients = {n: ActionClient(arm, k, f"/session/{n}") for n, k in kinds.items()}
+        clients = {n: graph.action_client(arm, k, f"/session/{n}") for n, k in kinds.items()}
         for client in clients.values():
             assert client.wait_for_server(10.0)
         (tmp_path / "set.yaml").write_text(SET)

@@ -7,7 +7,6 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from emghand_interfaces.action import CollectTrials, RunTask
 from emghand_interfaces.msg import Progress
-from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from test_task_run import TASK, Follower
 
@@ -45,8 +44,8 @@ def bench(tmp_path):
         session = graph.add(SessionNode())
         graph.call(session.start)
         clients = {
-            "task": ActionClient(node, RunTask, "/session/run_task"),
-            "collect": ActionClient(node, CollectTrials, "/session/collect_trials"),
+            "task": graph.action_client(node, RunTask, "/session/run_task"),
+            "collect": graph.action_client(node, CollectTrials, "/session/collect_trials"),
         }
         for client in clients.values():
             assert client.wait_for_server(10.0)

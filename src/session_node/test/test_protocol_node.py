@@ -8,7 +8,7 @@ import pytest
 from action_msgs.msg import GoalStatus
 from emghand_interfaces.action import Calibrate, RunProtocol
 from emghand_interfaces.msg import StageEvent
-from rclpy.action import ActionClient, ActionServer, CancelResponse
+from rclpy.action import ActionServer, CancelResponse
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
@@ -68,7 +68,7 @@ class Bench:
             ProtocolNode(parameter_overrides=[Parameter("discovery_wait", value=10.0)])
         )
         graph.call(self.protocol.start)
-        self.client = ActionClient(node, RunProtocol, "/session/run_protocol")
+        self.client = graph.action_client(node, RunProtocol, "/session/run_protocol")
         assert self.client.wait_for_server(10.0)
         wait_until(lambda: self.protocol._events.get_subscription_count() >= 1, "the listener")
         (folder / "p.yaml").write_text(PROTOCOL)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from emghand_interfaces.action import Replay
 from emghand_interfaces.msg import HandStatus
-from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
 from simulated_sessions import simulated, write_bag
@@ -48,7 +47,7 @@ def test_the_hand_is_armed_by_a_person_and_follows_the_recording_without_one_ref
     node.create_subscription(HandStatus, "/hand/status", statuses.append, qos.LATCHED)
     node.create_subscription(JointState, "/hand/state", states.append, qos.TICK)
     graph.call(graph.add(SessionNode()).start)
-    replays = ActionClient(node, Replay, "/session/replay")
+    replays = graph.action_client(node, Replay, "/session/replay")
     arms = node.create_client(SetBool, "/mujoco_bridge/arm")
     assert replays.wait_for_server(10.0) and arms.wait_for_service(10.0)
     wait_until(lambda: states, "the hand")

@@ -7,7 +7,6 @@ import pytest
 from action_msgs.msg import GoalStatus
 from emghand_interfaces.action import CollectTrials, RunTest
 from emghand_interfaces.msg import SessionState, TrialResult
-from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
@@ -53,8 +52,8 @@ def bench(tmp_path):
         graph.call(recorder.start)
         graph.call(session.start)
         clients = {
-            "collect": ActionClient(node, CollectTrials, "/session/collect_trials"),
-            "test": ActionClient(node, RunTest, "/session/run_test"),
+            "collect": graph.action_client(node, CollectTrials, "/session/collect_trials"),
+            "test": graph.action_client(node, RunTest, "/session/run_test"),
         }
         for client in clients.values():
             assert client.wait_for_server(10.0)

@@ -17,7 +17,6 @@ from emghand_interfaces.msg import (
     TrialResult,
     TrialSpec,
 )
-from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -107,7 +106,7 @@ def bench(tmp_path):
         hand = Follower(node)
         session = graph.add(SessionNode(parameter_overrides=[Parameter("lead", value=0.5)]))
         graph.call(session.start)
-        client = ActionClient(node, RunTask, "/session/run_task")
+        client = graph.action_client(node, RunTask, "/session/run_task")
         assert client.wait_for_server(10.0)
         (tmp_path / "task.yaml").write_text(TASK)
         yield SimpleNamespace(
