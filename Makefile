@@ -40,8 +40,8 @@ bench: setup
 	@$(ENTER) for script in benchmark/*.py; do echo "== $$script"; python $$script || exit 1; done
 
 lock:
-	uv pip compile --universal --python-version 3.10 --no-emit-index-url --no-emit-find-links \
-	  --generate-hashes --no-header requirements.in -o requirements.lock
+	uv pip compile --universal --python-version 3.10 --generate-hashes --no-header \
+	  requirements.in -o requirements.lock
 
 clean:
 	rm -rf .venv build install log demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple, TypeVar
@@ -36,7 +37,7 @@ class Timing(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(ABC):
     """Settings that every task has; a kind of task adds its own and says what its trials are.
 
     Trials depend on the settings and the seed alone, in every version and on every machine.
@@ -91,13 +92,13 @@ class Task:
 
     # What a kind of task says.
 
+    @abstractmethod
     def draw(self, rng: random.Random) -> Reach:
         """A random trial."""
-        raise NotImplementedError
 
+    @abstractmethod
     def grid(self) -> Sequence[Reach]:
         """Trials of the validation set, in order."""
-        raise NotImplementedError
 
     @property
     def n_validation(self) -> int:
