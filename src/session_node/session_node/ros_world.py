@@ -16,7 +16,7 @@ from emghand.client.interfaces import check_needs, find_type, make
 from emghand.errors import UserError
 from emghand.protocol.coroutines import Handle
 from emghand.protocol.fields import Field, Reading
-from emghand.protocol.loop import RealLoop, Timer
+from emghand.protocol.loop import OnLoop, RealLoop
 from emghand.protocol.world import Answer, Need
 from emghand_ros import qos
 from session_node.ros_goal import POLL_S, ActionGoal, UnderWay, answer_of
@@ -24,7 +24,7 @@ from session_node.ros_goal import POLL_S, ActionGoal, UnderWay, answer_of
 SETUP_S = 10.0
 
 
-class RosWorld:
+class RosWorld(OnLoop[RealLoop]):
     """Implements `emghand.protocol.world.World` in a worker thread; the executor's thread spins.
 
     Parameters
@@ -44,7 +44,7 @@ class RosWorld:
         discovery_wait: float = 2.0,
         new_id: Callable[[], UUID | None] = lambda: None,
     ) -> None:
-        self.loop = RealLoop()
+        super().__init__(RealLoop())
         self.new_id = new_id
         self._node = node
         self._discovery_wait = discovery_wait
@@ -52,18 +52,6 @@ class RosWorld:
         self._services: dict[str, Any] = {}
         self._actions: dict[str, Any] = {}
         self._topics: dict[str, _Topic] = {}
-
-    def now(self) -> float:
-        """Steady time since the world was made [s]."""
-        return self.loop.now()
-
-    def schedule(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Call a function after `delay` seconds."""
-        return self.loop.schedule(delay, callback)
-
-    def run(self, until: Callable[[], bool]) -> None:
-        """Run until a condition holds."""
-        self.loop.run(until)
 
     def prepare(self, needs: Sequence[Need]) -> None:
         """Check every type and field, and open everything.

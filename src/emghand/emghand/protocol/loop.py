@@ -7,6 +7,7 @@ import itertools
 import queue
 import time
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from emghand.errors import UserError
 
@@ -137,3 +138,30 @@ class RealLoop:
         except queue.Empty:
             return
         callback()
+
+
+LoopT = TypeVar("LoopT", VirtualLoop, RealLoop)
+
+
+class OnLoop(Generic[LoopT]):
+    """The time of a world that is that of a loop.
+
+    Parameters
+    ----------
+    loop : VirtualLoop or RealLoop
+    """
+
+    def __init__(self, loop: LoopT) -> None:
+        self.loop: LoopT = loop
+
+    def now(self) -> float:
+        """Time [s] since the loop was made."""
+        return self.loop.now()
+
+    def schedule(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call a function after `delay` seconds; only from the thread that runs the loop."""
+        return self.loop.schedule(delay, callback)
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Let time pass until a condition holds."""
+        self.loop.run(until)

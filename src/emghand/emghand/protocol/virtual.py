@@ -11,7 +11,7 @@ from typing import Any
 from emghand.errors import UserError
 from emghand.protocol.coroutines import Handle
 from emghand.protocol.fields import Field, Reading
-from emghand.protocol.loop import Timer, VirtualLoop
+from emghand.protocol.loop import OnLoop, Timer, VirtualLoop
 from emghand.protocol.world import Answer, Need
 
 LIMIT_S = 30 * 86400.0
@@ -82,7 +82,7 @@ class Request:
     content: Mapping[str, Any]
 
 
-class VirtualWorld:
+class VirtualWorld(OnLoop[VirtualLoop]):
     """Implements `World`.
 
     Services answer and actions end as stated in `answers`; others answer at once, with success and
@@ -110,7 +110,7 @@ class VirtualWorld:
         seed: int = 0,
         limit: float = LIMIT_S,
     ) -> None:
-        self.loop = VirtualLoop(limit)
+        super().__init__(VirtualLoop(limit))
         self.requests: list[Request] = []
         self._answers = dict(answers or {})
         self._last: dict[str, Mapping[str, Any]] = {}
@@ -120,18 +120,6 @@ class VirtualWorld:
                 self._play(at, name, topic.field, value)
             if topic.random:
                 self._play_random(name, topic, random.Random(f"{seed} {name}"))
-
-    def now(self) -> float:
-        """Virtual time [s]."""
-        return self.loop.now()
-
-    def schedule(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Call a function after `delay` seconds."""
-        return self.loop.schedule(delay, callback)
-
-    def run(self, until: Callable[[], bool]) -> None:
-        """Let virtual time pass until a condition holds."""
-        self.loop.run(until)
 
     def prepare(self, needs: Sequence[Need]) -> None:
         """Everything is there."""

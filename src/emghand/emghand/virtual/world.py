@@ -11,7 +11,7 @@ from emghand.errors import UserError
 from emghand.protocol.coroutines import Handle
 from emghand.protocol.events import Event
 from emghand.protocol.fields import Field, Reading
-from emghand.protocol.loop import Timer, VirtualLoop
+from emghand.protocol.loop import OnLoop, VirtualLoop
 from emghand.protocol.world import Answer, Need
 from emghand.virtual.graph import VirtualGraph
 from emghand.virtual.recorder import VirtualRecorder
@@ -24,7 +24,7 @@ LIMIT_S = 86400.0
 KINDS = {f"/{kind.topic}": kind for kind in ACTIVITIES}
 
 
-class SimulatedWorld:
+class SimulatedWorld(OnLoop[VirtualLoop]):
     """Implements `emghand.protocol.world.World` on a `VirtualGraph`.
 
     Parameters
@@ -38,7 +38,7 @@ class SimulatedWorld:
     """
 
     def __init__(self, seed: int) -> None:
-        self.loop = VirtualLoop(LIMIT_S)
+        super().__init__(VirtualLoop(LIMIT_S))
         self.topics = Topics()
         self.graph = VirtualGraph(self.loop, self.topics, seed)
         self._recorder = VirtualRecorder(self.topics, self.graph.now_ns, self.graph.snapshot_soon)
@@ -46,18 +46,6 @@ class SimulatedWorld:
         self._services: Mapping[str, Callable[[Mapping[str, Any]], Answer]] = {
             "/decoder_node/load_model": self._load_model,
         }
-
-    def now(self) -> float:
-        """Virtual time [s]."""
-        return self.loop.now()
-
-    def schedule(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Call a function after `delay` seconds."""
-        return self.loop.schedule(delay, callback)
-
-    def run(self, until: Callable[[], bool]) -> None:
-        """Let virtual time pass until a condition holds."""
-        self.loop.run(until)
 
     def tell(self, protocol: str, event: Event) -> None:
         """Publish an event of the protocol that runs here."""

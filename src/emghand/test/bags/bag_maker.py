@@ -5,7 +5,8 @@ import types
 
 import numpy as np
 
-from emghand.storage.bags import Topic
+from emghand.settings import digest, to_json
+from emghand.storage.bags import BagWriter, Topic
 from emghand.storage.bags.definitions import Types, find_definition
 
 T0 = 1_700_000_000_000_000_000
@@ -16,8 +17,10 @@ TYPES = {
     "/task/x_d": "sensor_msgs/msg/JointState",
     "/glove/dof": "sensor_msgs/msg/JointState",
     "/decoder/x_hat": "sensor_msgs/msg/JointState",
+    "/decoder/out_x_hat": "sensor_msgs/msg/JointState",
     "/session/state": "emghand_interfaces/msg/SessionState",
     "/features": "emghand_interfaces/msg/FeatureFrame",
+    "/features/info": "emghand_interfaces/msg/FeatureInfo",
 }
 
 
@@ -99,7 +102,16 @@ class Maker:
             sequence,
         )
 
-    def state(self, period, movement="fist", trial=0, activity="collect", n_trials=1):
+    def state(
+        self,
+        period,
+        movement="fist",
+        trial=0,
+        activity="collect",
+        n_trials=1,
+        movement_index=0,
+        repetition=0,
+    ):
         self.put(
             "/session/state",
             namespace(
@@ -108,9 +120,62 @@ class Maker:
                 activity=activity,
                 period=period,
                 movement=movement,
-                movement_index=0,
-                repetition=0,
+                movement_index=movement_index,
+                repetition=repetition,
                 trial=trial,
                 n_trials=n_trials,
             ),
         )
+
+
+def write_recording(path, recording, features=None, estimates=None):
+    """A bag of a recording, as the nodes would have written it.
+
+    `features`: settings that /features/info states; `estimates`: rows of /decoder/out_x_hat at
+    the stamps of x_d.
+    """
+    stream, x_d, x_hat = recording.stream, recording.x_d, recording.x_hat
+    with BagWriter(path) as writer:
+        maker = Maker(writer)
+        maker.frame_id = stream.stream
+        fields = ("device", "stream", "rate", "block_size", "unit", "full_scale")
+        info = {name: getattr(stream, name) for name in fields}
+        names = list(stream.channel_names)
+        maker.put("/emg/info", namespace(header=maker.header(), channel_names=names, **info))
+        if features is not None:
+            maker.put(
+                "/features/info",
+                namespace(
+                    header=maker.header(),
+                    stream=stream.stream,
+                    names=[],
+                    rate=stream.rate,
+                    hop=features.hop,
+                    window_hops=features.window_hops,
+                    settings=to_json(features),
+                    settings_hash=digest(features),
+                ),
+            )
+        for i, block in enumerate(recording.blocks):
+            maker.frame(block.first_sample, block.samples, i + 1, block.stamp_ns)
+        for i, (stamp, row) in enumerate(zip(x_d.stamps_ns, x_d.values, strict=True)):
+            maker.now = int(stamp)
+            maker.series("/task/x_d", x_d.names, row)
+            if estimates is not None:
+                maker.now = int(stamp)
+                maker.series("/decoder/out_x_hat", x_d.names, estimates[i])
+        if x_hat is not None:
+            for stamp, row in zip(x_hat.stamps_ns, x_hat.values, strict=True):
+                maker.now = int(stamp)
+                maker.series("/decoder/x_hat", x_hat.names, row)
+        for period in recording.periods:
+            maker.now = period.stamp_ns
+            maker.state(
+                int(period.kind),
+                period.movement,
+                period.trial,
+                n_trials=9,
+                movement_index=period.movement_index,
+                repetition=period.repetition,
+            )
+    return path

@@ -50,7 +50,6 @@ def timed_bag(tmp_path_factory):
     from emghand.storage.bags import BagWriter
 
     TYPES["/decoder/timing"] = "emghand_interfaces/msg/TickTiming"
-    TYPES["/decoder/out_x_hat"] = "sensor_msgs/msg/JointState"
     path = tmp_path_factory.mktemp("timed") / "live"
     with BagWriter(path) as writer:
         maker = Maker(writer)
