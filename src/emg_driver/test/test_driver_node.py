@@ -1,4 +1,3 @@
-import threading
 import time
 from types import SimpleNamespace
 
@@ -13,10 +12,10 @@ from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
 from emg_driver.node import EmgDriver  # noqa: E402
-from emghand.client.domain import claim_domain  # noqa: E402
 from emghand.errors import UserError  # noqa: E402
 from emghand_ros import qos  # noqa: E402
 from emghand_ros.conversions import emg_from_ros, time_to_ns  # noqa: E402
+from emghand_ros.testing import Graph  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -50,33 +49,16 @@ class Listener:
 @pytest.fixture
 def graph(monkeypatch):
     monkeypatch.setenv("ROS_PYTHON_CHECK_FIELDS", "1")
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=claim_domain())
-    executor = rclpy.executors.SingleThreadedExecutor(context=context)
-    node = rclpy.create_node("listener", context=context)
-    executor.add_node(node)
-    listener = Listener(node)
-    drivers = []
-    thread = threading.Thread(target=executor.spin, daemon=True)
+    with Graph() as graph:
+        node = graph.add(rclpy.create_node("listener"))
+        listener = Listener(node)
 
-    def start(**parameters):
-        overrides = [Parameter(k.replace("__", "."), value=v) for k, v in parameters.items()]
-        overrides.append(Parameter("diagnostics_period", value=0.1))
-        driver = EmgDriver(context=context, parameter_overrides=overrides)
-        drivers.append(driver)
-        executor.add_node(driver)
-        if not thread.is_alive():
-            thread.start()
-        return driver
+        def start(**parameters):
+            overrides = [Parameter(k.replace("__", "."), value=v) for k, v in parameters.items()]
+            overrides.append(Parameter("diagnostics_period", value=0.1))
+            return graph.add(EmgDriver(parameter_overrides=overrides))
 
-    yield SimpleNamespace(start=start, listener=listener, node=node)
-    for driver in drivers:
-        driver.stop_safely()
-    executor.shutdown(2.0)
-    thread.join(2.0)
-    for each in (node, *drivers):
-        each.destroy_node()
-    context.try_shutdown()
+        yield SimpleNamespace(start=start, listener=listener, node=node)
 
 
 def counters(status):

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import rclpy
-from rclpy.action import ActionClient
+from rclpy.action import ActionClient, ActionServer
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
@@ -97,9 +98,24 @@ class Graph:
             for node in self._nodes:
                 if hasattr(node, "stop_safely"):
                     node.stop_safely()
-                node.destroy_node()
         finally:
+            self._release()
             rclpy.shutdown()
+
+    def _release(self) -> None:
+        # A participant lives as long as anything of its nodes, and the garbage collector does not
+        # see what an EventsExecutor holds: what is left here would be met by the tests that follow.
+        for node in self._nodes:
+            self.executor.remove_node(node)
+            for waitable in list(node.waitables):
+                if isinstance(waitable, (ActionClient, ActionServer)):
+                    waitable.destroy()
+            node.destroy_node()
+            if isinstance(node, LifecycleNode):  # rclpy leaves it to the garbage collector
+                node._state_machine.destroy_when_not_in_use()
+        self._nodes.clear()
+        self.executor.shutdown()
+        del self.executor
 
     def add(self, node: NodeT) -> NodeT:
         """Add a node to the executor."""

@@ -1,5 +1,3 @@
-import threading
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,9 +8,9 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
-from emghand.client.domain import claim_domain  # noqa: E402
 from emghand_ros import qos  # noqa: E402
 from emghand_ros.conversions import time_to_ns  # noqa: E402
+from emghand_ros.testing import Graph, wait_until  # noqa: E402
 from glove_driver.node import GloveDriver  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -21,39 +19,16 @@ pytestmark = pytest.mark.ros
 @pytest.fixture
 def graph(monkeypatch):
     monkeypatch.setenv("ROS_PYTHON_CHECK_FIELDS", "1")
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=claim_domain())
-    executor = rclpy.executors.SingleThreadedExecutor(context=context)
-    node = rclpy.create_node("listener", context=context)
-    executor.add_node(node)
-    heard = []
-    node.create_subscription(JointState, "/glove/dof", heard.append, qos.TICK)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    started = [node]
+    with Graph() as graph:
+        node = graph.add(rclpy.create_node("listener"))
+        heard = []
+        node.create_subscription(JointState, "/glove/dof", heard.append, qos.TICK)
 
-    def start(make=GloveDriver, **parameters):
-        overrides = [Parameter(k.replace("__", "."), value=v) for k, v in parameters.items()]
-        driver = make(context=context, parameter_overrides=overrides)
-        started.append(driver)
-        executor.add_node(driver)
-        if not thread.is_alive():
-            thread.start()
-        return driver
+        def start(make=GloveDriver, **parameters):
+            overrides = [Parameter(k.replace("__", "."), value=v) for k, v in parameters.items()]
+            return graph.add(make(parameter_overrides=overrides))
 
-    def wait(condition, within_s=10.0):
-        deadline = time.monotonic() + within_s
-        while not condition():
-            assert time.monotonic() < deadline, len(heard)
-            time.sleep(0.01)
-
-    yield SimpleNamespace(start=start, heard=heard, wait=wait, node=node)
-    for driver in started[1:]:
-        driver.stop_safely()
-    executor.shutdown(2.0)
-    thread.join(2.0)
-    for each in started:
-        each.destroy_node()
-    context.try_shutdown()
+        yield SimpleNamespace(start=start, heard=heard, node=node)
 
 
 def test_synthetic_glove_publishes_what_is_prompted(graph):
@@ -64,7 +39,7 @@ def test_synthetic_glove_publishes_what_is_prompted(graph):
         task.publish(JointState(name=["thumb_flex"], position=[0.7]))
         return graph.heard and abs(graph.heard[-1].position[0] - 0.7) < 0.1
 
-    graph.wait(followed)
+    wait_until(followed, "the prompt")
     assert graph.heard[-1].name[0] == "thumb_flex" and len(graph.heard[-1].name) == 6
     stamps = np.array([time_to_ns(m.header.stamp) for m in graph.heard])
     assert np.abs(np.diff(stamps) - 1e9 / 60).max() < 5e6
@@ -75,13 +50,13 @@ def test_unplugged_glove_is_waited_for_and_comes_back(graph, glove):
     glove.plug_in()
     driver = graph.start(device="opengloves", opengloves__port=glove.path, first_pause_s=0.05)
     assert driver.start()
-    graph.wait(lambda: len(graph.heard) > 5)
+    wait_until(lambda: len(graph.heard) > 5, "the glove")
     assert list(graph.heard[-1].position) == [1.0] * 5
     glove.unplug()
-    graph.wait(lambda: driver.diagnose()[1].startswith("reconnecting"))
+    wait_until(lambda: driver.diagnose()[1].startswith("reconnecting"), "the loss of the glove")
     count = len(graph.heard)
     glove.plug_in()
-    graph.wait(lambda: len(graph.heard) > count + 5)
+    wait_until(lambda: len(graph.heard) > count + 5, "the glove again")
     assert driver.diagnose()[1] == "streaming"
 
 
@@ -109,7 +84,7 @@ def test_emg_and_kinematics_of_one_recording_stay_in_step(graph, tmp_path):
         qos.EMG,
     )
     assert emg.start()
-    graph.wait(lambda: len(graph.heard) >= 100 and len(frames) >= 100)
+    wait_until(lambda: len(graph.heard) >= 100 and len(frames) >= 100, "both streams")
     matched = 0
     for reading in graph.heard:
         # The same moment to 0.01 ms on both topics, and there the same place in the recording.
