@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from emghand.cli.progress import working
 from emghand.cli.scoring import print_json
 from emghand.cli.studies import opened, warn
 from emghand.errors import one_line
@@ -20,9 +21,11 @@ def share(args: argparse.Namespace) -> int:
 
     # Without credentials nothing is done at all.
     bucket = Bucket(args.bucket, args.endpoint)
-    study = opened(args)
+    study = opened(args, empty=True)
     if not args.subject or args.subject in _found_here(study):
-        warn(study.update(args.subject, unreadable="warn"))
+        with working(args.json):
+            updates = study.update(args.subject, unreadable="warn")
+        warn(updates)
     done = synchronise(
         study.store,
         bucket,

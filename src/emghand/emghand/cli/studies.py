@@ -27,8 +27,8 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def opened(args: argparse.Namespace) -> Study:
-    """The study that is meant.
+def opened(args: argparse.Namespace, *, empty: bool = False) -> Study:
+    """The study that is meant; `empty`: it may be a folder that holds no session yet.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def opened(args: argparse.Namespace) -> Study:
     path = args.place or find_study(".")
     if path is None:
         raise UserError("there is no study here; name its folder, once, with --in")
-    return open_study(path, args.database)
+    return open_study(path, args.database, empty=empty)
 
 
 def warn(updates: Iterable[Update]) -> None:

@@ -53,7 +53,7 @@ class Study:
         )
 
 
-def open_study(path: str | Path, database: str = "") -> Study:
+def open_study(path: str | Path, database: str = "", *, empty: bool = False) -> Study:
     """Open a study. A folder of sessions becomes one when it is opened for the first time.
 
     Parameters
@@ -61,6 +61,8 @@ def open_study(path: str | Path, database: str = "") -> Study:
     path : path
     database : str
         URL; empty: SQLite within the study.
+    empty : bool
+        It may hold no session: they come from elsewhere.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def open_study(path: str | Path, database: str = "") -> Study:
     path = Path(path).expanduser().absolute()
     if not path.is_dir():
         raise UserError(f"study {path}: there is no such folder")
-    if not (is_study(path) or database or any(find_sessions(path, content_hash))):
+    if not (is_study(path) or database or empty or any(find_sessions(path, content_hash))):
         raise UserError(f"study {path}: there is no session in it")
     own = path / FOLDER / CRITERIA
     criteria = load_criteria(own if os.path.lexists(own) else None)

@@ -20,7 +20,7 @@ from emghand.progress.rows import SessionRecord
 from emghand.progress.scan import Broken, Changes, Found, find_changes, unread
 from emghand.progress.tables import follow
 from emghand.progress.transaction import Transaction
-from emghand.steps import step
+from emghand.steps import part, step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,13 +189,14 @@ def update(
         )
     updates = []
     for number, name in enumerate(names):
-        step(f"progress of {name}", number / len(names))
         done: dict[tuple[str, str], SessionRecord] = {}
         for _ in range(TRIES):
             try:
-                updates.append(
-                    _update(study, store, name, changes.of(name), methods, force, unreadable, done)
-                )
+                of_name = changes.of(name)
+                with part(number / len(names), (number + 1) / len(names)):
+                    updates.append(
+                        _update(study, store, name, of_name, methods, force, unreadable, done)
+                    )
                 break
             except Outdated:
                 changes = find_changes(study, store, methods.content_hash)
@@ -219,12 +220,14 @@ def _update(
     if force:
         paths = {s.session_id: s.path for s in changes.moved}
         wanted |= {paths.get(k.session_id, k.path): k.content_hash for k in unread(changes)}
-    for path, content in sorted(wanted.items()):
+    for number, (path, content) in enumerate(sorted(wanted.items())):
+        step(f"reading {path}", number / (len(wanted) + 1))
         if (path, content) not in done:
             record = methods.read(study / path, study=study, force=force, unreadable=unreadable)
             if record.row.subject != subject:
                 raise UserError(f"session {path}: is not of subject {subject} any more; try again")
             done[path, content] = records.normal(record)
+    step(f"progress of {subject}", len(wanted) / (len(wanted) + 1))
     read = [done[key] for key in sorted(wanted.items())]
     edit = Edit(
         put=tuple(read),

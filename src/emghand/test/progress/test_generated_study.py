@@ -297,6 +297,18 @@ def test_a_study_has_the_sessions_that_were_asked_for(tmp_path, jobs, subjects):
         make_study(made.path)
 
 
+def test_of_a_study_that_cannot_be_finished_nothing_is_left(tmp_path, monkeypatch):
+    def interrupted(sitting, path, settings, topics):
+        if sitting.number == 2:
+            raise KeyboardInterrupt
+        return make_sitting(sitting, path, settings, topics)
+
+    monkeypatch.setattr("emghand.simulate.study.making.make_sitting", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make_study(tmp_path, 1, 3, StudySettings(trials=0.1), jobs=1)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("part", "name"),
     [("table", "results/task_trials.json"), ("bag", "bags/task/task_0.mcap")],

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from emghand import steps
 from emghand.cli.main import main
 from emghand.progress.folder import find_study
 from emghand.progress.tables import read_tables
@@ -167,6 +168,43 @@ def test_a_session_without_a_table_stops_it_is_warned_of_or_read_from_its_bag(st
     assert forced["dates"][-1]["n_trials"] == before[-1]["n_trials"]
 
 
+def test_the_first_update_says_which_session_it_reads(study, capsys):
+    shutil.rmtree(study / "progress")
+    said = []
+    with steps.listening(lambda *step: said.append(step)):
+        assert main(["progress", "--study", "--in", str(study)]) == 0
+    sessions = [f"reading {subject}/s0{n}" for subject in ("p01", "p02") for n in range(1, 6)]
+    assert [what for what, _ in said if what.startswith("reading")] == sessions
+    fractions = [fraction for _, fraction in said]
+    assert fractions == sorted(fractions) and fractions[0] >= 0.0 and fractions[-1] < 1.0
+
+
+def test_a_terminal_has_a_bar(study):
+    terminal, end = os.openpty()
+    command = [sys.executable, "-m", "emghand.cli.main", "progress", "p01", "--in", str(study)]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with open(terminal, "rb", buffering=0) as screen:
+        try:
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=end, env=environment
+            ) as running:
+                os.close(end)
+                shown = b"".join(iter(lambda: read(screen), b""))
+                said = running.stdout.read().decode()
+        finally:
+            running.kill()
+    assert running.returncode == 0 and "p01" in said and "\x1b" not in said
+    assert "━" in shown.decode()
+
+
+def read(terminal):
+    """What a terminal shows next; empty: the other end is closed."""
+    try:
+        return terminal.read(65536)
+    except OSError:
+        return b""
+
+
 def test_criteria_of_the_study_take_the_place_of_the_usual_ones(study, capsys):
     from importlib.resources import files
 
@@ -260,6 +298,14 @@ def test_rows_are_shared_and_conflicts_are_decided(study, tmp_path, monkeypatch,
         assert len(fetched["p01"]["fetched"]) == 5 and not fetched["p02"]["fetched"]
         there = asked(capsys, "progress", "p01", "--in", str(other), "--no-update")
         assert there["dates"] == asked(capsys, "progress", "p01")["dates"]
+        nothing = tmp_path / "nothing"
+        nothing.mkdir()
+        here = (*share, "--in", str(nothing))
+        assert "known here: nobody" in refused(capsys, *here, "--subject", "p09")
+        fetched = asked(capsys, *here)["subjects"]
+        assert [len(fetched[n]["fetched"]) for n in ("p01", "p02")] == [5, 5]
+        there = asked(capsys, "progress", "p02", "--in", str(nothing), "--no-update")
+        assert there["dates"] == asked(capsys, "progress", "p02")["dates"]
 
         for place in (study, other):
             changes.lose_tables(place / "p02" / "s05")

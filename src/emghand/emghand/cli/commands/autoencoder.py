@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from emghand.cli.examples import feature_settings, find_recordings
+    from emghand.cli.progress import working
     from emghand.errors import UserError
     from emghand.steps import step, whole
     from emghand.storage.datasets import read_any
@@ -67,8 +68,9 @@ def run(args: argparse.Namespace) -> int:
         check_new(args.output)
     paths = find_recordings(args.targets, args.label)
     settings = feature_settings(paths, args.feature_config, args.set)
-    step("reading", 0.0)
-    learned = learn_encoder([read_any(p) for p in paths], settings, args.kind, args.size)
+    with working(args.json):
+        step("reading", 0.0)
+        learned = learn_encoder([read_any(p) for p in paths], settings, args.kind, args.size)
     with whole():
         if args.output or session is None:
             path = Path(args.output)

@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from emghand.cli import standings, studies
+    from emghand.cli.progress import working
     from emghand.errors import UserError
 
     if bool(args.subject) == args.everybody:
@@ -70,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     updates = []
     if not args.no_update:
         unreadable = "warn" if args.warn else "raise"
-        updates = study.update(args.subject or "", force=args.force, unreadable=unreadable)
+        with working(args.json):
+            updates = study.update(args.subject or "", force=args.force, unreadable=unreadable)
     studies.warn(updates)
     if args.everybody:
         return standings.show_study(study, on, updates, args)

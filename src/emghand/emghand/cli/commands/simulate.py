@@ -61,6 +61,7 @@ def _study(args: argparse.Namespace) -> int:
     import time
 
     from emghand.cli.examples import assignments
+    from emghand.cli.progress import working
     from emghand.errors import UserError
     from emghand.settings import from_mapping
     from emghand.simulate.study.making import make_study
@@ -73,11 +74,9 @@ def _study(args: argparse.Namespace) -> int:
     settings = from_mapping(StudySettings, {"seed": args.seed} | assignments("--set", args.set))
     began = time.monotonic()
     given = {"subjects": args.subjects, "sessions": args.sessions, "jobs": args.jobs}
-    study = make_study(
-        args.folder,
-        settings=settings,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    numbers = {name: value for name, value in given.items() if value is not None}
+    with working(args.json):
+        study = make_study(args.folder, settings=settings, **numbers)
     if args.json:
         result = {
             "study": str(study.path),

@@ -123,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
 
     from emghand.cli import tables
     from emghand.cli.examples import train_settings
+    from emghand.cli.progress import working
     from emghand.steps import whole
     from emghand.storage.files import check_new
     from emghand.storage.models import EXTENSION, save_model
@@ -152,7 +153,8 @@ def run(args: argparse.Namespace) -> int:
     if args.encoder_data and settings.encoder == "none":
         raise UserError("--encoder-data: name the encoder with --encoder")
     paths = [source] if session is None else _bags(session, args.bags or ())
-    model, validation, dataset = _learn(args, settings, paths, given)
+    with working(args.json):
+        model, validation, dataset = _learn(args, settings, paths, given)
     if args.output or session is None:
         path = Path(args.output)
     else:

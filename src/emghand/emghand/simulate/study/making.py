@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def make_study(
     Parameters
     ----------
     path : path
-        Folder to make; must not exist, or be empty.
+        Folder to make; must not exist, or be empty. When it fails, nothing is left in it.
     subjects : int
         The first people of `emghand.simulate.study.people.PEOPLE`.
     sessions : int
@@ -73,22 +74,31 @@ def make_study(
     if jobs < 0:
         raise UserError(f"jobs: give 1 or more, or 0 for all processors, not {jobs}")
     chosen = people(subjects)
+    jobs = min(jobs or len(os.sched_getaffinity(0)), subjects)
     make_folder(path)
     if any(path.iterdir()):
         raise UserError(f"{path}: is not empty; choose another folder")
-    make_folder(path / PROTOCOLS)
-    for name, text in FILES.items():
-        write_file(path / PROTOCOLS / name, text.encode())
-    jobs = min(jobs or len(os.sched_getaffinity(0)), subjects)
-    work = [(person, path, sessions, settings) for person in chosen]
+    try:
+        make_folder(path / PROTOCOLS)
+        for name, text in FILES.items():
+            write_file(path / PROTOCOLS / name, text.encode())
+        _make_people([(person, path, sessions, settings) for person in chosen], jobs)
+    except BaseException:
+        # Part of a study would look like a study in which sessions are missing.
+        for made in path.iterdir():
+            shutil.rmtree(made, ignore_errors=True)
+        raise
+    return Study(path, chosen, sessions)
+
+
+def _make_people(work: Sequence[tuple[Person, Path, int, StudySettings]], jobs: int) -> None:
     if jobs == 1:
-        _follow((_make_person(*w) for w in work), subjects)
+        _follow((_make_person(*w) for w in work), len(work))
     else:
         # Forked processes would inherit the threads of whoever calls this.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, context) as pool:
-            _follow(pool.map(_make_person, *zip(*work, strict=True)), subjects)
-    return Study(path, chosen, sessions)
+            _follow(pool.map(_make_person, *zip(*work, strict=True)), len(work))
 
 
 def _follow(names: Iterable[str], subjects: int) -> None:
