@@ -19,15 +19,16 @@ setup:
 demo: setup
 	@$(ENTER) emghand demo $(if $(DATA),--data $(DATA))
 
-# The core is tested on all processors; nodes and latencies then have the machine to themselves.
+# Core and nodes are tested on all processors; whole graphs then have the machine to themselves.
 CORE := src/emghand/test
-NODES := test $(filter-out $(CORE),$(wildcard src/*/test))
+NODES := $(filter-out $(CORE),$(wildcard src/*/test))
+SPREAD := python -m pytest -n logical --dist loadfile
 test: setup
 ifdef ARGS
 	@$(ENTER) python -m pytest $(ARGS)
 else
-	@$(ENTER) { python -m pytest -n logical --dist loadfile $(CORE); core=$$?; \
-	  python -m pytest $(NODES) && exit $$core; }
+	@$(ENTER) { code=0; $(SPREAD) $(CORE) || code=1; $(SPREAD) $(NODES) || code=1; \
+	  python -m pytest test || code=1; exit $$code; }
 endif
 
 lint: setup
