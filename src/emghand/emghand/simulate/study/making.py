@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from emghand.errors import UserError
 from emghand.simulate.study.people import Person, people
-from emghand.simulate.study.plan import plan
+from emghand.simulate.study.plan import Sitting, plan
 from emghand.simulate.study.sitting import FILES, PROTOCOLS, StudySettings, make_sitting
 from emghand.steps import step
 from emghand.storage.files import hasty, make_folder, write_file
@@ -74,7 +76,8 @@ def make_study(
     if jobs < 0:
         raise UserError(f"jobs: give 1 or more, or 0 for all processors, not {jobs}")
     chosen = people(subjects)
-    jobs = min(jobs or len(os.sched_getaffinity(0)), subjects)
+    sittings = [sitting for person in chosen for sitting in plan(person, sessions)]
+    jobs = min(jobs or len(os.sched_getaffinity(0)), len(sittings))
     make_folder(path)
     if any(path.iterdir()):
         raise UserError(f"{path}: is not empty; choose another folder")
@@ -82,7 +85,7 @@ def make_study(
         make_folder(path / PROTOCOLS)
         for name, text in FILES.items():
             write_file(path / PROTOCOLS / name, text.encode())
-        _make_people([(person, path, sessions, settings) for person in chosen], jobs)
+        _make_all(sittings, path, settings, jobs)
     except BaseException:
         # Part of a study would look like a study in which sessions are missing.
         for made in path.iterdir():
@@ -91,24 +94,33 @@ def make_study(
     return Study(path, chosen, sessions)
 
 
-def _make_people(work: Sequence[tuple[Person, Path, int, StudySettings]], jobs: int) -> None:
+def _make_all(sittings: Sequence[Sitting], path: Path, settings: StudySettings, jobs: int) -> None:
+    make = functools.partial(_make, path=path, settings=settings)
     if jobs == 1:
-        _follow((_make_person(*w) for w in work), len(work))
-    else:
-        # Forked processes would inherit the threads of whoever calls this.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, context) as pool:
-            _follow(pool.map(_make_person, *zip(*work, strict=True)), len(work))
+        _follow(map(make, sittings), len(sittings))
+        return
+    # Forked processes would inherit the threads of whoever calls this.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _leave_ctrl_c) as pool:
+        _follow(pool.map(make, sittings), len(sittings))
 
 
-def _follow(names: Iterable[str], subjects: int) -> None:
+def _leave_ctrl_c() -> None:
+    """It is for the process that started this one, which gives nothing more to do then."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _follow(names: Iterable[str], count: int) -> None:
     for done, name in enumerate(names, 1):
-        step(f"made {name}", done / subjects)
+        step(f"made {name}", done / count)
 
 
-def _make_person(person: Person, path: Path, sessions: int, settings: StudySettings) -> str:
-    topics = Topics()
+def _make(sitting: Sitting, path: Path, settings: StudySettings) -> str:
     with hasty():
-        for sitting in plan(person, sessions):
-            make_sitting(sitting, path, settings, topics)
-    return person.name
+        make_sitting(sitting, path, settings, _topics())
+    return f"{sitting.person.name}/{sitting.name}"
+
+
+@functools.cache
+def _topics() -> Topics:
+    return Topics()
