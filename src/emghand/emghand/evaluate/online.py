@@ -146,7 +146,8 @@ def _scored(run: TrialRun, base: Measures, times: Floats, x: Floats) -> Measures
     seconds = run.entered - spec.go
     values |= {
         "completion_time": seconds,
-        "path_efficiency": straight / travelled if travelled > 0 else math.nan,
+        # No way is shorter than the straight one but for rounding.
+        "path_efficiency": min(straight / travelled, 1.0) if travelled > 0 else math.nan,
         "stopping_distance": _travelled(spec, x[entered:]),
         "throughput": spec.index_of_difficulty / seconds if seconds > 0 else math.nan,
     }
