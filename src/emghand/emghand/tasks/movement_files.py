@@ -267,9 +267,12 @@ def format_yaml(movement_set: MovementSet) -> str:
         **shared,
         "movements": [_movement(m, tuple(shared)) for m in movement_set.movements],
     }
-    return yaml.safe_dump(
-        document, sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
-    )
+    settings: dict[str, Any] = {"sort_keys": False, "default_flow_style": None, "width": 96}
+    text = yaml.safe_dump(document, allow_unicode=True, **settings)
+    if any(mark in text for mark in "\x85\u2028\u2029"):
+        # PyYAML leaves these as they are, and reads them as line breaks, which become spaces.
+        text = yaml.safe_dump(document, allow_unicode=False, **settings)
+    return text
 
 
 def _dof(dof: Dof) -> str:

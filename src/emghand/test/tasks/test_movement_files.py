@@ -152,6 +152,14 @@ def test_lines_to_yaml_and_back_lose_nothing(movements):
     assert format_lines(again) == text
 
 
+@pytest.mark.parametrize("name", ["a\x85b", "a\u2028b", "\u00e9\u2029b", "\u00e9"])
+def test_unusual_line_breaks_in_names_are_kept(tmp_path, name):
+    path = tmp_path / "set.yaml"
+    made = MovementSet(name, tuple(map(Dof, LINE_DOFS)), (Movement(name, {"thumb_flex": 1.0}),))
+    path.write_text(format_yaml(made), encoding="utf-8")
+    assert load_movement_set(path) == made
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(line_movements(), min_size=1, max_size=4),
