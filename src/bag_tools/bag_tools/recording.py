@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from rclpy.subscription import Subscription
 from bag_tools.ros_types import DEEP, message_class, qos_to_bag, recording_qos
 from emghand.errors import UserError
 from emghand.storage.bags import BagError, BagWriter, RawMessage, Topic
+from emghand.storage.bags.holding import ResultHold
 from emghand.storage.bags.integrity import Integrity
 from emghand.storage.bags.metadata import SHARED_KEY
 
@@ -97,6 +98,7 @@ class Recording:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._writer = BagWriter(path)
+        self._hold = ResultHold(self._write)
         self.follow_graph()
         self._thread = threading.Thread(target=self._take_all, name="bag taker", daemon=True)
         self._thread.start()
@@ -164,13 +166,17 @@ class Recording:
 
     def _take_all(self) -> None:
         stopping = False
-        while not stopping:
-            # One more round after the wish to stop: what has arrived belongs to the recording.
+        # One more round after the wish to stop: what has arrived belongs to the recording. And as
+        # many as it takes until the data of the last trial is there.
+        while not stopping or self._hold:
+            if stopping:
+                time.sleep(POLL_S)
             stopping = self._stopping.wait(POLL_S)
             try:
                 with self._lock:
                     for tap in self._taps.values():
                         self._take(tap)
+                    self._hold.release(time.time_ns())
             except Exception as error:
                 # Whatever it is: a thread that dies unseen would be a recording that loses all.
                 self._failure = f"messages can no longer be taken: {error!r}"
@@ -194,8 +200,11 @@ class Recording:
                     self._integrity.leave_unchecked(name)
                 log_time = info["received_timestamp"] or time.time_ns()
                 message = RawMessage(name, data, log_time, info["source_timestamp"], sequence)
-                if self._writer.write(*message):
-                    self._integrity.add(tap.topic, message, None if gid is None else gid["data"])
+                self._hold.take(tap.topic, message, None if gid is None else gid["data"])
+
+    def _write(self, topic: Topic, message: RawMessage, publisher: Hashable) -> None:
+        if self._writer.write(*message):
+            self._integrity.add(topic, message, publisher)
 
     def check(self, least_mb: float) -> None:
         """Check that the recording still can go on.

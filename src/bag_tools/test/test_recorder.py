@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from emghand_interfaces.msg import EmgFrame, EmgInfo
+from emghand_interfaces.msg import EmgFrame, EmgInfo, TrialResult
 from emghand_interfaces.srv import StartRecording, StopRecording
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
@@ -15,7 +15,7 @@ from std_msgs.msg import Float64, String
 from bag_tools import recorder
 from bag_tools.recorder import BagRecorder
 from emghand.client.domain import claim_domain
-from emghand.storage.bags import BagReader, read_recording, repair_bag
+from emghand.storage.bags import BagReader, holding, read_recording, repair_bag
 from emghand.storage.bags.repair import is_playable
 from emghand_ros import conversions, qos
 from emghand_ros.testing import Graph, process, wait_until
@@ -106,6 +106,43 @@ def test_publishers_that_appear_later_are_recorded_too(graph, tmp_path):
     late.publish(String(data="hello"))
     wait_until(lambda: graph.recorder._recording._writer.counts.get("/late"), "it is taken")
     assert stop(graph)["messages"]["/late"] == 1
+
+
+def test_a_result_is_in_the_file_after_the_samples_of_its_trial(graph, tmp_path, monkeypatch):
+    minute = 60_000_000_000
+    monkeypatch.setattr(holding, "LONGEST_NS", minute)
+    monkeypatch.setitem(holding.PATIENCE_NS, holding.EMG_TYPE, minute)
+    results = graph.talker.create_publisher(TrialResult, "/session/trial", qos.EVENT)
+    marks = graph.talker.create_publisher(String, "/zz/mark", 10)
+    assert start(graph, tmp_path / "bag").success
+    for publisher in (graph.talker.emg, results, marks):
+        wait_for_match(publisher)
+    counts = graph.recorder._recording._writer.counts
+    graph.talker.frame(0)
+    wait_until(lambda: counts.get("/emg/raw"), "samples")
+    results.publish(TrialResult(trial=3, end=conversions.ns_to_time(20_000_000)))
+    wait_until(lambda: graph.recorder._recording._hold, "the result is held")
+    marks.publish(String(data="later"))
+    wait_until(lambda: counts.get("/zz/mark"), "what comes later is written")
+    assert counts["/session/trial"] == 0
+    graph.talker.frame(1)
+    wait_until(lambda: counts["/emg/raw"] == 2, "the end of the trial")
+    assert counts["/session/trial"] == 0  # whether it was all of it, the next block tells
+    graph.talker.frame(2)
+    wait_until(lambda: counts["/session/trial"], "the result")
+    report = stop(graph)
+    assert report["lost"] == 0 and report["messages"]["/session/trial"] == 1
+
+
+def test_a_stop_waits_for_the_samples_of_the_last_trial(graph, tmp_path):
+    results = graph.talker.create_publisher(TrialResult, "/session/trial", qos.EVENT)
+    assert start(graph, tmp_path / "bag").success
+    for publisher in (graph.talker.emg, results):
+        wait_for_match(publisher)
+    graph.talker.frame(0)
+    results.publish(TrialResult(trial=3, end=conversions.ns_to_time(20_000_000)))
+    wait_until(lambda: graph.recorder._recording._hold, "the result is held")
+    assert stop(graph)["messages"]["/session/trial"] == 1  # there are none: it waits a second
 
 
 def test_a_weaker_publisher_that_joins_is_heard(graph, tmp_path):

@@ -69,8 +69,11 @@ COMMANDS = {
     "bag_recorder": ["-m", "bag_tools.recorder", "--ros-args", "-p", "diagnostics_period:=0.2"],
     "session_node": ["-m", "session_node.node", "--ros-args", "-p", "lead:=0.3", "-p", "tail:=0.1"],
 }
-HAPPENINGS = ("session_node", "session_node", "twice", "bag_recorder", "cancel", "full")
-"""``twice``: session_node again, while it comes back and ends what it has left behind."""
+HAPPENINGS = ("session_node", "session_node", "twice", "bag_recorder", "result", "cancel", "full")
+"""``twice``: session_node again, while it comes back and ends what it has left behind.
+
+``result``: bag_recorder, while it writes the result of a trial.
+"""
 UNDER_WAY = ("is being recorded", "is being written")
 """Findings that are no loss: the node that came back is at work."""
 SPAN_S = 1.8
@@ -78,8 +81,8 @@ SPAN_S = 1.8
 FULL_BYTES = 300_000
 FLUSHED_S = 0.5
 """A result that is older than this when its recorder is killed is on the disk."""
-ON_ITS_WAY_NS = 50_000_000
-"""Samples younger than this may not have reached the recorder when it writes the end of a trial."""
+WRITTEN_S = 0.15
+"""From a result to when it is written, or a little later."""
 TIMEOUT_S = 15.0
 END_S = 10.0
 SHARED = ("/rosout", "/diagnostics")
@@ -94,6 +97,7 @@ class Hand:
         self.node = node
         self.x = np.zeros(len(DOFS))
         self.told = []
+        self.heard = threading.Event()
         self.states = node.create_publisher(JointState, "/hand/state", qos.TICK)
         node.create_subscription(JointState, "/task/x_d", self._follow, qos.TICK)
         node.create_subscription(TrialResult, "/session/trial", self._hear, qos.EVENT)
@@ -109,6 +113,7 @@ class Hand:
     def _hear(self, message):
         if message.outcome != "cancelled":
             self.told.append((time.monotonic(), message.trial))
+            self.heard.set()
 
     def _tick(self):
         self.states.publish(dofs_to_ros(DOFS, self.x, self.node.get_clock().now().to_msg()))
@@ -176,6 +181,10 @@ class Bench:
         if what == "cancel":
             self.running.wait(TIMEOUT_S)
         time.sleep(moment)
+        if what == "result":
+            self.hand.heard.clear()
+            self.hand.heard.wait(SPAN_S)
+            time.sleep(self.rng.uniform(0.0, WRITTEN_S))
         sure = time.monotonic()
         if what == "full":
             self.limit(self.rng.randrange(1, FULL_BYTES))
@@ -183,9 +192,10 @@ class Bench:
         elif what == "cancel":
             self.hand.cancel()
         else:
-            if what == "bag_recorder":
+            name = {"twice": "session_node", "result": "bag_recorder"}.get(what, what)
+            if name == "bag_recorder":
                 sure -= FLUSHED_S
-            self.kill("session_node" if what == "twice" else what)
+            self.kill(name)
             if what == "twice":
                 time.sleep(self.rng.uniform(0.0, SPAN_S))
                 self.kill("session_node")
@@ -313,18 +323,13 @@ def results_in(bag):
 
 
 def check_emg(bag, trials):
-    """The raw EMG of each trial is there without a gap.
-
-    But for the last samples of a trial that ended just before its recorder was killed: the block
-    they are in comes after the result.
-    """
+    """The raw EMG of each trial is there without a gap."""
     recording = read_recording(bag)
     begin = recording.blocks[0].stamp_ns
     last = recording.blocks[-1]
     end = last.stamp_ns + round(len(last.samples) / recording.stream.rate * 1e9)
     for number, start_ns, end_ns in trials:
-        latest = end + ON_ITS_WAY_NS if (number, start_ns, end_ns) == trials[-1] else end
-        assert begin <= start_ns and end_ns <= latest, (bag, number, begin, start_ns, end_ns, end)
+        assert begin <= start_ns and end_ns <= end, (bag, number, begin, start_ns, end_ns, end)
 
 
 def main():

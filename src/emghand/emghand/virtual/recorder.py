@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from emghand.errors import UserError
 from emghand.storage.bags import BagWriter, RawMessage, Topic
+from emghand.storage.bags.holding import ResultHold
 from emghand.storage.bags.integrity import Integrity
 from emghand.storage.bags.writer import FLUSH_S
 from emghand.virtual.topics import Outlet, Topics
@@ -40,6 +41,7 @@ class VirtualRecorder:
         self._on_start = on_start
         self._flush_s = flush_s
         self._writer: BagWriter | None = None
+        self._hold = ResultHold(self._write)
         self._integrity = Integrity()
         self._known: dict[str, Topic] = {}
         self._sequence: dict[str, int] = {}
@@ -49,6 +51,7 @@ class VirtualRecorder:
         if self._writer is not None:
             raise UserError("the recorder is recording already")
         self._writer = BagWriter(uri, flush_s=self._flush_s)
+        self._hold = ResultHold(self._write)
         self._integrity = Integrity()
         self._known.clear()
         self._sequence.clear()
@@ -68,6 +71,7 @@ class VirtualRecorder:
         if writer is None:
             raise UserError("the recorder is not recording")
         self._topics.tap = None
+        self._hold.close()
         self._writer = None
         writer.close()
         report = {"bag": str(writer.path)} | self._integrity.report(writer.refused)
@@ -79,19 +83,22 @@ class VirtualRecorder:
             self.stop()
 
     def _take(self, name: str, outlet: Outlet, message: Any) -> None:
-        writer = self._writer
-        assert writer is not None
         topic = self._known.get(name)
         if topic is None:
             maker = self._topics.maker
             definition, digest = maker.definition(outlet.type), maker.hash(outlet.type)
             topic = Topic(name, outlet.type, (outlet.qos,), definition, type_hash=digest)
             self._known[name] = topic
-            writer.add_topic(topic)
+            assert self._writer is not None
+            self._writer.add_topic(topic)
         number = self._sequence[name] = self._sequence.get(name, 0) + 1
         data = self._topics.maker.encode(outlet.type, message)
         now = self._now_ns()
-        raw = RawMessage(name, data, now, now, number)
+        self._hold.take(topic, RawMessage(name, data, now, now, number))
+        self._hold.release(now)
+
+    def _write(self, topic: Topic, message: RawMessage, publisher: Hashable) -> None:
+        assert self._writer is not None
         # Virtual time waits for the disk.
-        if writer.write(*raw, wait=True):
-            self._integrity.add(topic, raw)
+        if self._writer.write(*message, wait=True):
+            self._integrity.add(topic, message)
