@@ -84,14 +84,16 @@ class ResultHold:
             On the clock of the messages' `log_time`.
         """
         while self._held and not self._must_wait(self._held[0], now_ns):
-            _, *held = self._held.popleft()
-            self._write(*held)
+            self._let_go()
 
     def close(self) -> None:
         """Write what is still held."""
         while self._held:
-            _, *held = self._held.popleft()
-            self._write(*held)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        held = self._held.popleft()
+        self._write(held.topic, held.message, held.publisher)
 
     def _must_wait(self, held: _Held, now_ns: int) -> bool:
         # A clock that was set back says nothing of how long it has been.
@@ -104,10 +106,10 @@ class ResultHold:
 
     def _end_ns(self, topic: Topic, message: RawMessage) -> int:
         try:
-            end: Any = self._types.decode(topic, message.data)
+            result: Any = self._types.decode(topic, message.data)
         except SerdeError:
             return 0  # It is written as it is.
-        return int(end.end.sec) * 1_000_000_000 + int(end.end.nanosec)
+        return int(result.end.sec) * 1_000_000_000 + int(result.end.nanosec)
 
 
 def _stamp_ns(data: bytes) -> int:
