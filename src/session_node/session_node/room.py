@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from emghand_interfaces.msg import (
+    EmgFrame,
     EmgInfo,
     FeatureFrame,
     FeatureInfo,
@@ -41,6 +42,7 @@ HEARD: Mapping[str, tuple[type, QoSProfile]] = {
     "decoder/out_x_hat": (JointState, qos.TICK),
     "decoder/x_hat": (JointState, qos.TICK),
     "emg/info": (EmgInfo, qos.LATCHED),
+    "emg/raw": (EmgFrame, qos.EMG),
     "features": (FeatureFrame, qos.TICK),
     "features/info": (FeatureInfo, qos.LATCHED),
     "glove/dof": (JointState, qos.TICK),

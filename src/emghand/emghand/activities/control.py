@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from emghand.activities.activity import CANCELLED, COMPLETE, Activity, Steps
+from emghand.activities.emg_watch import EMG_LOST, EmgWatch
 from emghand.activities.prompted import NO_DECODER
 from emghand.activities.session_bag import SessionBag, open_session
 from emghand.errors import UserError
@@ -37,6 +38,7 @@ class ControlRun(Activity):
         self.session = open_session(goal.session, goal.subject)
         recorder = self.room.recorder if goal.record else None
         self.bag = SessionBag(self.session, goal.label or self.name, recorder)
+        self._emg = EmgWatch(self.room, bool(goal.record))
         self._labels = 0
         self._running = False
         self._heard = False
@@ -91,7 +93,7 @@ class ControlRun(Activity):
             self.room.feedback(elapsed=elapsed, remaining=left)
             if left == 0.0:
                 return elapsed, ""
-            if lost := self.bag.problem():
+            if lost := self.bag.problem() or (EMG_LOST if self._emg.lost else ""):
                 return elapsed, lost
             wait = FEEDBACK_S if math.isnan(left) else min(FEEDBACK_S, left)
             if (yield from self.pause(wait)):

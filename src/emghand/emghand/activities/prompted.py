@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from emghand.activities.activity import CANCELLED, COMPLETE, Activity, Steps
+from emghand.activities.activity import CANCELLED, COMPLETE, FAILED, Activity, Steps
+from emghand.activities.emg_watch import EMG_LOST, EmgWatch
 from emghand.activities.prompter import Prompter, Shown
 from emghand.activities.scoring import TrialErrors
 from emghand.activities.session_bag import SessionBag, open_session
@@ -56,7 +57,8 @@ class PromptedRun(Activity):
         self._errors: TrialErrors | None = None
         self._shown: tuple[PeriodKind, int] | None = None
         self._count = 0
-        self._lost_recorder = False
+        self._emg = EmgWatch(self.room, bool(goal.record))
+        self._lost_recorder = self._lost_emg = False
         self._heard = False
         self.room.listen("decoder/out_x_hat", self._on_output)
         if self.name == "test":
@@ -84,11 +86,12 @@ class PromptedRun(Activity):
         finally:
             self.bag.finish(self.abandoned)
         n, total = len(self.trials), len(self.schedule.trials)
-        ended = "stopped" if self._lost_recorder else "cancelled"
+        ended = "stopped" if self._lost_recorder or self._lost_emg else "cancelled"
         done = f"{n} trials" if completed else f"{ended} after {n} of {total} trials"
-        status = COMPLETE if completed else CANCELLED
+        status = COMPLETE if completed else FAILED if self._lost_emg else CANCELLED
         name = f"{self.bag.path.name}_trials"
-        self.bag.conclude(self, status, (done, self.message), name, self._table())
+        said = (done, self.message, EMG_LOST if self._lost_emg else "")
+        self.bag.conclude(self, status, said, name, self._table())
 
     def result(self) -> dict[str, Any]:
         """Session, bag, trials and report, as far as they came to be."""
@@ -111,6 +114,10 @@ class PromptedRun(Activity):
         )
         try:
             completed = yield from prompter.run()
+            if completed and self.schedule.trials:
+                _, end_ns = self._times(self.schedule.trials[-1])
+                self._lost_emg = not (yield from self._emg.come_to(end_ns, self.pause))
+                completed = not (self._lost_emg or self.stopping)
         finally:
             room.state()
         if prompter.left_out:
@@ -160,9 +167,9 @@ class PromptedRun(Activity):
             )
         self._shown = now
         self._score(shown.elapsed - SCORE_DELAY_S)
-        if self.bag.problem():
-            # Nobody shall go on for minutes that are not recorded.
-            self._lost_recorder = True
+        # Nobody shall go on for minutes that are not recorded.
+        self._lost_recorder, self._lost_emg = bool(self.bag.problem()), self._emg.lost
+        if self._lost_recorder or self._lost_emg:
             self.cancel()
 
     def _on_output(self, message: Any) -> None:
@@ -174,11 +181,17 @@ class PromptedRun(Activity):
         for trial in self.schedule.trials[len(self.trials) :]:
             if trial.end > elapsed:
                 return
+            start, end = self._times(trial)
+            if not self._emg.has_come_to(end):
+                return
             assert self._errors is not None
-            start, end = (self._start_ns + round(t * 1e9) for t in (trial.move, trial.end))
             rmse = self._errors.rmse(trial).tolist()
             self.trials.append(FinishedTrial(trial, start, end, rmse))
             self._publish(self.trials[-1])
+
+    def _times(self, trial: Trial) -> tuple[int, int]:
+        move, end = (self._start_ns + round(t * 1e9) for t in (trial.move, trial.end))
+        return move, end
 
     def _publish(self, finished: FinishedTrial) -> None:
         self.room.trial(

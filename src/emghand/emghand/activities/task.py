@@ -13,6 +13,7 @@ import numpy as np
 
 from emghand import tasks
 from emghand.activities.activity import CANCELLED, COMPLETE, FAILED, Activity, Steps
+from emghand.activities.emg_watch import EMG_LOST, EmgWatch
 from emghand.activities.messages import result_fields
 from emghand.activities.session_bag import SessionBag, open_session
 from emghand.errors import UserError
@@ -74,6 +75,7 @@ class TaskRun(Activity):
         self._faults: list[str] = []
         self._fault_since: int | None = None
         self._perturber: dict[str, Any] = {}
+        self._emg = EmgWatch(self.room, bool(goal.record))
         self._count = 0
         self._last_ns = -1
         room = self.room
@@ -211,7 +213,8 @@ class TaskRun(Activity):
         since = self._fault_since
         if self._hand is not None and since is not None and self._last_ns - since > FAULT_S * 1e9:
             return f"the hand stays in a fault ({self._hand.reason}): disarm it, arm it again"
-        return self._perturber_problem() or self.bag.problem()
+        lost = EMG_LOST if self._emg.lost else ""
+        return self._perturber_problem() or self.bag.problem() or lost
 
     # The trials.
 
@@ -248,6 +251,7 @@ class TaskRun(Activity):
         self._ticks_heard.clear()
         epoch = ""
         stamp_ns = self.room.now_ns()
+        whole = True
         try:
             while (tick := (yield from self._next_tick())) is not None:
                 stamp_ns, x = tick
@@ -258,11 +262,14 @@ class TaskRun(Activity):
                 self._tell(spec, progress, stamp_ns, changed=progress.epoch != epoch)
                 epoch = progress.epoch
                 if progress.done:
+                    whole = yield from self._emg.come_to(stamp_ns, self.pause)
                     break
         finally:
             run.cancel()
-            if run.acquired or not self.stopping:
+            if whole and (run.acquired or not self.stopping):
                 self._finish(run, stamp_ns)
+        if not whole:
+            raise UserError(EMG_LOST)
         return not self.stopping
 
     def _finish(self, run: TrialRun, end_ns: int) -> None:
