@@ -1,3 +1,4 @@
+import itertools
 import json
 import threading
 from types import SimpleNamespace
@@ -6,17 +7,18 @@ import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from emghand_interfaces.action import CollectTrials, RunTest
-from emghand_interfaces.msg import SessionState, TrialResult
+from emghand_interfaces.msg import EmgFrame, SessionState, TrialResult
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
 from bag_tools.recorder import BagRecorder
+from emghand.activities.emg_watch import EMG_LOST
 from emghand.storage.bags import BagReader
 from emghand.storage.resume import runs_of
 from emghand.storage.sessions import Session
 from emghand.tasks.movements import Schedule, load_movement_set
 from emghand_ros import qos
-from emghand_ros.conversions import dofs_to_ros, time_to_ns
+from emghand_ros.conversions import dofs_to_ros, emg_to_ros, time_to_ns
 from emghand_ros.node import EmghandNode
 from emghand_ros.testing import Graph, wait_until
 from session_node import recorder_client
@@ -228,6 +230,25 @@ def test_a_collection_ends_soon_after_its_recorder(bench, monkeypatch, gone):
     assert table["status"] == "failed" and len(table["trials"]) == answer.result.trials
     why = "recorder bag_recorder has gone" if gone else "recorder: not recording"
     assert why in answer.result.message
+
+
+def test_a_collection_ends_soon_after_its_raw_emg(bench):
+    emg = bench.node.create_publisher(EmgFrame, "/emg/raw", qos.EMG)
+    blocks = itertools.count()
+
+    def publish():
+        i, now = next(blocks), bench.node.get_clock().now().nanoseconds
+        emg.publish(emg_to_ros(np.zeros((16, 2)), 16 * i, 0, now, "synthetic"))
+
+    device = bench.node.create_timer(0.016, publish)
+    handle = send(bench, goal(bench, repetitions=50))
+    wait_until(lambda: len(bench.heard["trial"]) >= 2, "two trials")
+    bench.graph.call(device.cancel)
+    answer = result(bench, handle)
+    assert not answer.result.success and EMG_LOST in answer.result.message
+    (run,) = runs_of(bench.folder / "session")
+    assert 2 <= run.first < 50 and sorted(run.done) == list(range(run.first))
+    wait_until(lambda: len(bench.heard["trial"]) == run.first, "the results of the trials")
 
 
 def test_a_test_that_waits_for_a_decoder_can_be_cancelled(bench):
