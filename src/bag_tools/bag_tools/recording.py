@@ -202,9 +202,11 @@ class Recording:
                 message = RawMessage(name, data, log_time, info["source_timestamp"], sequence)
                 self._hold.take(tap.topic, message, None if gid is None else gid["data"])
 
-    def _write(self, topic: Topic, message: RawMessage, publisher: Hashable) -> None:
-        if self._writer.write(*message):
+    def _write(self, topic: Topic, message: RawMessage, publisher: Hashable) -> bool:
+        is_written = self._writer.write(*message)
+        if is_written:
             self._integrity.add(topic, message, publisher)
+        return is_written
 
     def check(self, least_mb: float) -> None:
         """Check that the recording still can go on.
@@ -235,6 +237,8 @@ class Recording:
         """
         self._stopping.set()
         self._thread.join()
+        # Where messages could no longer be taken results may still be held: their trials are not
+        # done, so they stay out.
         for tap in self._taps.values():
             self._node.destroy_subscription(tap.subscription)
         if self._shared:

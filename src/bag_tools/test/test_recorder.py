@@ -134,15 +134,19 @@ def test_a_result_is_in_the_file_after_the_samples_of_its_trial(graph, tmp_path,
     assert report["lost"] == 0 and report["messages"]["/session/trial"] == 1
 
 
-def test_a_stop_waits_for_the_samples_of_the_last_trial(graph, tmp_path):
+def test_a_stop_waits_for_the_samples_of_the_last_trial(graph, tmp_path, monkeypatch):
+    monkeypatch.setattr(holding, "LONGEST_NS", 3_000_000_000)
+    monkeypatch.setitem(holding.PATIENCE_NS, holding.EMG_TYPE, 60_000_000_000)
     results = graph.talker.create_publisher(TrialResult, "/session/trial", qos.EVENT)
     assert start(graph, tmp_path / "bag").success
     for publisher in (graph.talker.emg, results):
         wait_for_match(publisher)
+    counts = graph.recorder._recording._writer.counts
     graph.talker.frame(0)
+    wait_until(lambda: counts.get("/emg/raw"), "samples")
     results.publish(TrialResult(trial=3, end=conversions.ns_to_time(20_000_000)))
     wait_until(lambda: graph.recorder._recording._hold, "the result is held")
-    assert stop(graph)["messages"]["/session/trial"] == 1  # there are none: it waits a second
+    assert stop(graph)["messages"]["/session/trial"] == 1  # there are none: it waits and writes it
 
 
 def test_a_weaker_publisher_that_joins_is_heard(graph, tmp_path):

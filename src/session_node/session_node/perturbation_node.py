@@ -48,7 +48,7 @@ from emghand_ros.task_messages import perturbations_from_text, spec_from_ros
 
 ESTIMATES = "decoder/out_x_hat"
 
-GRACE_S = 1.0
+GRACE_S = 4.0
 """So long after the time limit of its trial a perturbation ends by itself, if nobody ends it."""
 
 SILENCE_NS = 200_000_000

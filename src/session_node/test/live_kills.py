@@ -79,8 +79,9 @@ UNDER_WAY = ("is being recorded", "is being written")
 SPAN_S = 1.8
 """Moments lie between the start of the client, of a run for a cancellation, and this."""
 FULL_BYTES = 300_000
-FLUSHED_S = 0.5
-"""A result that is older than this when its recorder is killed is on the disk."""
+FLUSHED_S = 1.5
+"""A result that is older than this when its recorder is killed is on the disk: it is held for a
+second at most."""
 WRITTEN_S = 0.15
 """From a result to when it is written, or a little later."""
 TIMEOUT_S = 15.0

@@ -175,7 +175,9 @@ def test_kills_of_the_live_nodes_lose_nothing(tmp_path):
         out, errors = loop.communicate(timeout=110)
     assert loop.returncode == 0, errors + (tmp_path / "log.txt").read_text()
     found = json.loads(out)
-    assert found["kills"] == 3 and found["reached"]["sessions"] >= 1
+    reached = found["reached"]
+    assert found["kills"] == 3 and reached["sessions"] >= 1
+    assert reached["session_node"] == reached["result"] == reached["cancel"] == 1
 
 
 def test_a_bench_that_fails_half_way_leaves_no_process(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from emghand.activities.activity import CANCELLED, COMPLETE, Activity, Steps
+from emghand.activities.activity import CANCELLED, COMPLETE, FAILED, Activity, Steps
 from emghand.activities.emg_watch import EMG_LOST, EmgWatch
 from emghand.activities.prompted import NO_DECODER
 from emghand.activities.session_bag import SessionBag, open_session
@@ -61,7 +61,7 @@ class ControlRun(Activity):
             self.room.state()
             self.bag.finish(self.abandoned)
         in_full = self._is_open_ended or elapsed >= self.goal.duration
-        status = COMPLETE if in_full and not lost else CANCELLED
+        status = FAILED if lost else COMPLETE if in_full else CANCELLED
         said = (f"{elapsed:.1f} s of free control", lost)
         table = {"ground_truth": self._truth, "duration": elapsed, "labels": self._labels}
         self.bag.conclude(self, status, said, self.bag.path.name, table)
@@ -93,7 +93,7 @@ class ControlRun(Activity):
             self.room.feedback(elapsed=elapsed, remaining=left)
             if left == 0.0:
                 return elapsed, ""
-            if lost := self.bag.problem() or (EMG_LOST if self._emg.lost else ""):
+            if lost := self.bag.problem() or (EMG_LOST if self._emg.is_lost() else ""):
                 return elapsed, lost
             wait = FEEDBACK_S if math.isnan(left) else min(FEEDBACK_S, left)
             if (yield from self.pause(wait)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emghand.activities.activity import CANCELLED, COMPLETE, FAILED, Activity, Steps
-from emghand.activities.emg_watch import EMG_LOST, EmgWatch
+from emghand.activities.emg_watch import EMG_LOST, LOOK_S, EmgWatch
 from emghand.activities.prompter import Prompter, Shown
 from emghand.activities.scoring import TrialErrors
 from emghand.activities.session_bag import SessionBag, open_session
@@ -114,10 +114,7 @@ class PromptedRun(Activity):
         )
         try:
             completed = yield from prompter.run()
-            if completed and self.schedule.trials:
-                _, end_ns = self._times(self.schedule.trials[-1])
-                self._lost_emg = not (yield from self._emg.come_to(end_ns, self.pause))
-                completed = not (self._lost_emg or self.stopping)
+            completed = completed and (yield from self._last_samples())
         finally:
             room.state()
         if prompter.left_out:
@@ -131,7 +128,7 @@ class PromptedRun(Activity):
     def _show(self, shown: Shown) -> None:
         stamp_ns = self.room.to_ros(shown.steady_ns)
         if self._errors is None:
-            self._start_ns = stamp_ns
+            self._start_ns, self._start_steady_ns = stamp_ns, shown.steady_ns
             self._errors = TrialErrors(self.schedule, stamp_ns)
         prompt = shown.prompt
         trial = prompt.trial
@@ -167,10 +164,28 @@ class PromptedRun(Activity):
             )
         self._shown = now
         self._score(shown.elapsed - SCORE_DELAY_S)
-        # Nobody shall go on for minutes that are not recorded.
-        self._lost_recorder, self._lost_emg = bool(self.bag.problem()), self._emg.lost
+        self._look_for_losses()
+
+    def _look_for_losses(self) -> None:
+        """Nobody shall go on for minutes that are not recorded."""
+        if self.stopping:
+            return
+        self._lost_recorder, self._lost_emg = bool(self.bag.problem()), self._emg.is_lost()
         if self._lost_recorder or self._lost_emg:
             self.cancel()
+
+    def _last_samples(self) -> Steps[bool]:
+        """Wait for the raw EMG of the last trial; False when the run is to end without."""
+        last = self.schedule.trials[-1]
+        while not self._is_recorded(last):
+            self._look_for_losses()
+            if (yield from self.pause(LOOK_S)):
+                return False
+        return not self.stopping
+
+    def _is_recorded(self, trial: Trial) -> bool:
+        _, end_ns = self._times(trial)
+        return self._emg.has_come_to(end_ns, self._start_steady_ns + round(trial.end * 1e9))
 
     def _on_output(self, message: Any) -> None:
         self._heard = True
@@ -181,10 +196,10 @@ class PromptedRun(Activity):
         for trial in self.schedule.trials[len(self.trials) :]:
             if trial.end > elapsed:
                 return
-            start, end = self._times(trial)
-            if not self._emg.has_come_to(end):
+            if not self._is_recorded(trial):
                 return
             assert self._errors is not None
+            start, end = self._times(trial)
             rmse = self._errors.rmse(trial).tolist()
             self.trials.append(FinishedTrial(trial, start, end, rmse))
             self._publish(self.trials[-1])

@@ -13,7 +13,7 @@ import numpy as np
 
 from emghand import tasks
 from emghand.activities.activity import CANCELLED, COMPLETE, FAILED, Activity, Steps
-from emghand.activities.emg_watch import EMG_LOST, EmgWatch
+from emghand.activities.emg_watch import EMG_LOST, LOOK_S, EmgWatch
 from emghand.activities.messages import result_fields
 from emghand.activities.session_bag import SessionBag, open_session
 from emghand.errors import UserError
@@ -213,7 +213,7 @@ class TaskRun(Activity):
         since = self._fault_since
         if self._hand is not None and since is not None and self._last_ns - since > FAULT_S * 1e9:
             return f"the hand stays in a fault ({self._hand.reason}): disarm it, arm it again"
-        lost = EMG_LOST if self._emg.lost else ""
+        lost = EMG_LOST if self._emg.is_lost() else ""
         return self._perturber_problem() or self.bag.problem() or lost
 
     # The trials.
@@ -251,7 +251,7 @@ class TaskRun(Activity):
         self._ticks_heard.clear()
         epoch = ""
         stamp_ns = self.room.now_ns()
-        whole = True
+        is_recorded = False
         try:
             while (tick := (yield from self._next_tick())) is not None:
                 stamp_ns, x = tick
@@ -262,15 +262,29 @@ class TaskRun(Activity):
                 self._tell(spec, progress, stamp_ns, changed=progress.epoch != epoch)
                 epoch = progress.epoch
                 if progress.done:
-                    whole = yield from self._emg.come_to(stamp_ns, self.pause)
+                    is_recorded = yield from self._last_samples(stamp_ns)
                     break
         finally:
-            run.cancel()
-            if whole and (run.acquired or not self.stopping):
+            run.cancel(void=not is_recorded)
+            if run.acquired or not self.stopping:
                 self._finish(run, stamp_ns)
-        if not whole:
-            raise UserError(EMG_LOST)
         return not self.stopping
+
+    def _last_samples(self, end_ns: int) -> Steps[bool]:
+        """Wait for the raw EMG of a trial; False when the run is to be stopped without.
+
+        Raises
+        ------
+        UserError
+            When it does not come, or trials make no sense any more.
+        """
+        steady_ns = self.room.steady_ns()
+        while not self._emg.has_come_to(end_ns, steady_ns):
+            if problem := self._problem():
+                raise UserError(problem)
+            if (yield from self.pause(LOOK_S)):
+                return False
+        return True
 
     def _finish(self, run: TrialRun, end_ns: int) -> None:
         found = measures_of(run, self.task.losses)

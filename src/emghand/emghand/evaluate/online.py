@@ -74,6 +74,7 @@ def measures(
     stamps_ns: Sequence[int] | None = None,
     weights: LossWeights | None = None,
     acquire: Acquisition | None = None,
+    void: bool = False,
 ) -> Measures:
     """Measures of a trial from what the hand did; ticks after its end are left out.
 
@@ -89,12 +90,14 @@ def measures(
     weights : LossWeights, optional
     acquire : Acquisition, optional
         `x` begins with the taking up of the start posture.
+    void : bool
+        See `TrialRun.cancel`.
     """
     run = TrialRun(spec, tick_rate, acquire)
     for i, position in enumerate(x):
         if run.step(position, None if stamps_ns is None else stamps_ns[i]).done:
             break
-    run.cancel()
+    run.cancel(void=void)
     return measures_of(run, weights)
 
 

@@ -17,7 +17,7 @@ from emghand.settings import SettingsError, from_mapping
 from emghand.storage.bags import BagReader
 from emghand.tasks.losses import LossWeights
 from emghand.tasks.spec import Floats, TrialSpec
-from emghand.tasks.trial import TrialRun
+from emghand.tasks.trial import CANCELLED, TrialRun
 
 SPEC_TOPIC, RESULT_TOPIC, HAND_TOPIC = "/session/spec", "/session/trial", "/hand/state"
 MAX_TICKS = 10_000_000
@@ -225,7 +225,9 @@ def _trial(
         kept.append(stamp)
         positions.append(position[[names.index(d) for d in spec.dofs]])
     x = np.array(positions).reshape(-1, len(spec.dofs))
-    found = measures(spec, x, stamps_ns=kept, weights=_weights(recorded))
+    # Live, more was known of it than the hand: its raw EMG may have been lost.
+    void = recorded is not None and recorded["outcome"] == CANCELLED
+    found = measures(spec, x, stamps_ns=kept, weights=_weights(recorded), void=void)
     times = np.array([(stamp - start_ns) * 1e-9 for stamp in kept], np.float64)
     return BagTrial(spec, start_ns, times, x, found, recorded)
 

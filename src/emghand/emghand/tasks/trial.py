@@ -149,9 +149,15 @@ class TrialRun:
             self.start_ns, started = now, True
         return self._advance(x, (now - self.start_ns) * 1e-9, started)
 
-    def cancel(self) -> None:
-        """End the trial as it is; one that is done stays as it ended."""
-        self.outcome = self.outcome or CANCELLED
+    def cancel(self, *, void: bool = False) -> None:
+        """End the trial as it is; one that is done stays as it ended, unless it is `void`.
+
+        Parameters
+        ----------
+        void : bool
+            It does not count, however it ended: its recording lacks its end.
+        """
+        self.outcome = CANCELLED if void else self.outcome or CANCELLED
 
     def _has_acquired(self, x: Floats, now: int) -> bool:
         if self._acquire is None:

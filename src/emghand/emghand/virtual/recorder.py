@@ -97,8 +97,10 @@ class VirtualRecorder:
         self._hold.take(topic, RawMessage(name, data, now, now, number))
         self._hold.release(now)
 
-    def _write(self, topic: Topic, message: RawMessage, publisher: Hashable) -> None:
+    def _write(self, topic: Topic, message: RawMessage, publisher: Hashable) -> bool:
         assert self._writer is not None
         # Virtual time waits for the disk.
-        if self._writer.write(*message, wait=True):
+        is_written = self._writer.write(*message, wait=True)
+        if is_written:
             self._integrity.add(topic, message)
+        return is_written

@@ -24,7 +24,13 @@ class Bag:
     def __init__(self):
         self.maker = Maker()
         self.written = []
-        self.hold = ResultHold(lambda topic, message, who: self.written.append((topic.name, who)))
+        self.is_full = False
+        self.hold = ResultHold(self.write)
+
+    def write(self, topic, message, who):
+        if not self.is_full:
+            self.written.append((topic.name, who))
+        return not self.is_full
 
     def put(self, name, at, who=None, **fields):
         data = self.maker.encode(TYPES[name], self.maker.make(TYPES[name], fields))
@@ -56,6 +62,15 @@ def test_a_result_waits_for_the_end_of_its_trial_in_the_raw_emg(bag):
     bag.sample("/emg/raw", 116, at=132)
     assert bag.at(133) == ["trial to 112"] and len(bag.hold) == 0
     assert [name for name, _ in bag.written] == ["/emg/raw"] * 3 + ["/session/trial"]
+
+
+def test_samples_that_were_refused_do_not_count(bag):
+    bag.sample("/emg/raw", 96)
+    bag.result(100)
+    bag.is_full = True
+    bag.sample("/emg/raw", 112)
+    bag.is_full = False
+    assert bag.at(112) == []
 
 
 def test_every_stream_is_waited_for(bag):

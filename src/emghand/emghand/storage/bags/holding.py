@@ -23,7 +23,7 @@ Raw EMG as long as any result is held. Of the joints some are only published dur
 LONGEST_NS = 1_000_000_000
 """Longest time a result is held: the stamps of a stream may be of another day, as in a replay."""
 
-Write = Callable[[Topic, RawMessage, Hashable], None]
+Write = Callable[[Topic, RawMessage, Hashable], bool]
 
 
 class _Stream(NamedTuple):
@@ -50,7 +50,7 @@ class ResultHold:
     Parameters
     ----------
     write : callable
-        Writes a message: its topic, the message, and what tells its publisher.
+        Writes a message: its topic, the message, and what tells its publisher. False: it could not.
     """
 
     def __init__(self, write: Write) -> None:
@@ -69,9 +69,9 @@ class ResultHold:
             end_ns = self._end_ns(topic, message)
             self._held.append(_Held(end_ns, topic, message, publisher))
             return
-        self._write(topic, message, publisher)
+        is_written = self._write(topic, message, publisher)
         patience_ns = PATIENCE_NS.get(topic.type)
-        if patience_ns is not None:
+        if patience_ns is not None and is_written:
             stamp_ns = _stamp_ns(message.data)
             self._streams[topic.name] = _Stream(stamp_ns, message.log_time, patience_ns)
 
