@@ -16,7 +16,7 @@ from std_srvs.srv import Trigger
 from bag_tools.recording import Recording, check_space
 from emghand.errors import UserError
 from emghand.settings import check, setting
-from emghand_ros.node import EmghandNode, run
+from emghand_ros.node import EmghandNode, ear_of, run
 from emghand_ros.parameters import SettingsParameters
 
 SETTLE_S = 0.5
@@ -65,7 +65,7 @@ class BagRecorder(EmghandNode):
         self._report: dict[str, object] = {}
         # Not in the executor: its subscriptions are emptied by hand, see `Recording`.
         self._ear = rclpy.create_node(
-            f"_{self.get_name()}_ear",
+            ear_of(self.get_name()),
             namespace=self.get_namespace(),
             context=self.context,
             enable_rosout=False,

@@ -38,6 +38,11 @@ SWITCH_INTERVAL_S = 0.0005
 would make every tick late that meets the loading of a model."""
 
 
+def ear_of(recorder: str) -> str:
+    """Name of the node that a recorder listens with, beside its own."""
+    return f"_{recorder.rpartition('/')[2]}_ear"
+
+
 class EmghandNode(LifecycleNode):
     """Lifecycle node that starts itself, logs failed transitions and reports on /diagnostics.
 

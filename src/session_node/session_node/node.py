@@ -59,7 +59,9 @@ class SessionNode(EmghandNode):
         self._trials = self.create_publisher(TrialResult, "session/trial", qos.EVENT)
         self._outlets = Outlets(self._x_d, self._states, self._trials)
         self.create_timer(1.0, self._steady.update)
-        self._recorder = RecorderClient(self, self._settings.value.recorder)
+        self._recorder = RecorderClient(
+            self, self._settings.value.recorder, (self._x_d, self._states, self._trials)
+        )
         self._status = StatusBoard(self)
         self._progress = ProgressBoard(self, lambda: self._settings.value)
         self._servers = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,20 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from emghand_interfaces.srv import StartRecording, StopRecording
 from rclpy.client import Client
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 
 from emghand.errors import UserError
 from emghand.storage.manifest import MANIFEST
 from emghand.storage.sessions import Session
 from emghand_ros import qos
+from emghand_ros.node import ear_of
 
 WAIT_S = 5.0
 STOP_S = 120.0
 MISSED_REPORTS = 5
 """A recorder that leaves out so many reports is gone."""
+HEARD_S = 0.02
+"""How often to look whether the recorder hears this node."""
 OLD_REPORT_S = 0.5
 """A report that comes so soon after the start may have been sent before it."""
 
@@ -40,10 +45,14 @@ class RecorderClient:
     node : Node
     name : str
         Name of the recorder node.
+    outlets : sequence of Publisher
+        What a recording must not miss: it begins when the recorder hears them.
     """
 
-    def __init__(self, node: Node, name: str) -> None:
+    def __init__(self, node: Node, name: str, outlets: Sequence[Publisher]) -> None:
+        self._node = node
         self._name = name
+        self._outlets = outlets
         self._full_name = node.resolve_service_name(name).lstrip("/")
         self._started = self._heard = time.monotonic()
         self._period = 1.0
@@ -80,6 +89,24 @@ class RecorderClient:
             self._known.set()
             self._started = self._heard = time.monotonic()
             self._trouble = ""
+        self._wait_until_heard()
+
+    def _wait_until_heard(self) -> None:
+        """Wait until what is said of trials reaches the recorder.
+
+        One that was just started subscribes when it discovers this node, and what was said before
+        it then never hears.
+        """
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            if all(self._is_heard(outlet.topic_name) for outlet in self._outlets):
+                return
+            time.sleep(HEARD_S)
+        self._log.warning(f"recorder {self._name} seems not to hear this node")
+
+    def _is_heard(self, topic: str) -> bool:
+        ears = self._node.get_subscriptions_info_by_topic(topic)
+        return any(ear_of(self._name) == ear.node_name for ear in ears)
 
     def problem(self) -> str:
         """Why nothing is recorded any more although it was started; empty: it is, as it seems."""

@@ -6,6 +6,7 @@ be read of a torn recording is written anew; the manifest then says what is ther
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from emghand.storage.kinds import QUARANTINE, is_unfinished, repaired_bag
 from emghand.storage.manifest import MANIFEST, new_manifest
 from emghand.storage.sessions import FOLDERS, DamagedSession, Session
 
+LOCKED_S = 0.01
+"""Within this time a new file is locked by who writes it."""
 UNKNOWN = "unknown"
 """Subject of a session whose manifest is lost."""
 
@@ -108,7 +111,11 @@ def _half_done(path: Path) -> list[Finding]:
     findings = []
     for full in _unfinished(path):
         name = full.relative_to(path).as_posix()
-        if in_use(full):
+        try:
+            is_written = _is_written(full)
+        except FileNotFoundError:
+            continue  # It has just been finished.
+        if is_written:
             findings.append(Finding(name, "is being written", "left alone", solved=False))
             continue
         bag = repaired_bag(full.name)
@@ -121,6 +128,13 @@ def _half_done(path: Path) -> list[Finding]:
             continue
         findings.append(Finding(name, "was never finished", f"moved to {_quarantine(path, name)}"))
     return findings
+
+
+def _is_written(full: Path) -> bool:
+    if not in_use(full):
+        # Between being made and being locked it looks as if a crash had left it.
+        time.sleep(LOCKED_S)
+    return in_use(full)
 
 
 def _unfinished(folder: Path) -> Iterator[Path]:
