@@ -82,6 +82,9 @@ FULL_BYTES = 300_000
 FLUSHED_S = 1.5
 """A result that is older than this when its recorder is killed is on the disk: it is held for a
 second at most."""
+SENT_S = 0.05
+"""A result that is older than this when its sender is killed has reached everybody; before that it
+may have been sent to one and not to the other, and its trial is shown again."""
 WRITTEN_S = 0.15
 """From a result to when it is written, or a little later."""
 TIMEOUT_S = 15.0
@@ -194,8 +197,7 @@ class Bench:
             self.hand.cancel()
         else:
             name = {"twice": "session_node", "result": "bag_recorder"}.get(what, what)
-            if name == "bag_recorder":
-                sure -= FLUSHED_S
+            sure -= FLUSHED_S if name == "bag_recorder" else SENT_S
             self.kill(name)
             if what == "twice":
                 time.sleep(self.rng.uniform(0.0, SPAN_S))
