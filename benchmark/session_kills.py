@@ -5,13 +5,14 @@
     python benchmark/session_kills.py --live 100          # the real nodes, which record and prompt
 
 The loops are those of the tests, there with fewer kills: src/emghand/test/storage/crash_loop.py,
-and src/session_node/test/live_kills.py for --live.
+and src/session_node/test/live_kills.py for --live. What a loop that fails has written is kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,13 +46,14 @@ def main() -> int:
     for mode, script, more in loops:
         if args.folder is not None:
             Path(args.folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-            command = [sys.executable, *map(str, script), folder, *more]
-            result = subprocess.run(command, capture_output=True, text=True)
+        folder = tempfile.mkdtemp(prefix=f"kills_{mode}_", dir=args.folder)
+        command = [sys.executable, *map(str, script), folder, *more]
+        result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
-            print(f"{mode:<8} FAILED\n{result.stderr}")
+            print(f"{mode:<8} FAILED, see {folder}\n{result.stderr}")
             failed += 1
             continue
+        shutil.rmtree(folder)
         found = json.loads(result.stdout)
         count = found.get("kills", found.get("calls"))
         reached = ", ".join(f"{n} {kind}" for kind, n in found["reached"].items())

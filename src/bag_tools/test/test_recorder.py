@@ -66,6 +66,20 @@ def wait_for_match(publisher):
     wait_until(lambda: publisher.get_subscription_count() > 0, "the recorder subscribes")
 
 
+def held_result(graph, path):
+    """Record a first block and the result of a trial that ends after it; how many were written."""
+    results = graph.talker.create_publisher(TrialResult, "/session/trial", qos.EVENT)
+    assert start(graph, path).success
+    for publisher in (graph.talker.emg, results):
+        wait_for_match(publisher)
+    counts = graph.recorder._recording._writer.counts
+    graph.talker.frame(0)
+    wait_until(lambda: counts.get("/emg/raw"), "samples")
+    results.publish(TrialResult(trial=3, end=conversions.ns_to_time(20_000_000)))
+    wait_until(lambda: graph.recorder._recording._hold, "the result is held")
+    return counts
+
+
 def test_what_is_published_between_start_and_stop_is_in_the_bag(graph, tmp_path):
     assert start(graph, tmp_path / "bag").success
     wait_for_match(graph.talker.emg)
@@ -112,16 +126,9 @@ def test_a_result_is_in_the_file_after_the_samples_of_its_trial(graph, tmp_path,
     minute = 60_000_000_000
     monkeypatch.setattr(holding, "LONGEST_NS", minute)
     monkeypatch.setitem(holding.PATIENCE_NS, holding.EMG_TYPE, minute)
-    results = graph.talker.create_publisher(TrialResult, "/session/trial", qos.EVENT)
     marks = graph.talker.create_publisher(String, "/zz/mark", 10)
-    assert start(graph, tmp_path / "bag").success
-    for publisher in (graph.talker.emg, results, marks):
-        wait_for_match(publisher)
-    counts = graph.recorder._recording._writer.counts
-    graph.talker.frame(0)
-    wait_until(lambda: counts.get("/emg/raw"), "samples")
-    results.publish(TrialResult(trial=3, end=conversions.ns_to_time(20_000_000)))
-    wait_until(lambda: graph.recorder._recording._hold, "the result is held")
+    counts = held_result(graph, tmp_path / "bag")
+    wait_for_match(marks)
     marks.publish(String(data="later"))
     wait_until(lambda: counts.get("/zz/mark"), "what comes later is written")
     assert counts["/session/trial"] == 0
@@ -137,15 +144,7 @@ def test_a_result_is_in_the_file_after_the_samples_of_its_trial(graph, tmp_path,
 def test_a_stop_waits_for_the_samples_of_the_last_trial(graph, tmp_path, monkeypatch):
     monkeypatch.setattr(holding, "LONGEST_NS", 3_000_000_000)
     monkeypatch.setitem(holding.PATIENCE_NS, holding.EMG_TYPE, 60_000_000_000)
-    results = graph.talker.create_publisher(TrialResult, "/session/trial", qos.EVENT)
-    assert start(graph, tmp_path / "bag").success
-    for publisher in (graph.talker.emg, results):
-        wait_for_match(publisher)
-    counts = graph.recorder._recording._writer.counts
-    graph.talker.frame(0)
-    wait_until(lambda: counts.get("/emg/raw"), "samples")
-    results.publish(TrialResult(trial=3, end=conversions.ns_to_time(20_000_000)))
-    wait_until(lambda: graph.recorder._recording._hold, "the result is held")
+    held_result(graph, tmp_path / "bag")
     assert stop(graph)["messages"]["/session/trial"] == 1  # there are none: it waits and writes it
 
 

@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
 from bag_tools.recorder import BagRecorder
+from bag_tools.recording import Recording
 from emghand.activities.emg_watch import EMG_LOST
 from emghand.storage.bags import BagReader
 from emghand.storage.resume import runs_of
@@ -290,6 +291,33 @@ def test_a_test_scores_each_trial(bench):
     assert bend.rmse[0] == 0.0 and 0.2 < bend.rmse[1] < 0.45
     table = json.loads((bench.folder / "session/results/test_trials.json").read_text())
     assert table["trials"][0]["rmse"]["index_flex"] == point.rmse[0]
+
+
+def test_trials_begin_when_the_recorder_hears_of_them(bench, monkeypatch):
+    looks, hears = itertools.count(1), threading.Event()
+    follow = Recording.follow_graph
+
+    def follow_late(recording):
+        bench.looks = next(looks)
+        if hears.is_set():
+            follow(recording)
+
+    monkeypatch.setattr(Recording, "follow_graph", follow_late)
+    handle = send(bench, goal(bench, repetitions=1))
+    wait_until(lambda: getattr(bench, "looks", 0) > 8, "time in which a trial could have begun")
+    assert bench.heard["x_d"] == []
+    hears.set()
+    assert result(bench, handle).result.trials == 2
+    with BagReader(bench.folder / "session/bags/collect") as reader:
+        assert reader.counts["/session/trial"] == 2
+
+
+def test_a_recorder_that_seems_deaf_is_warned_of(bench, monkeypatch, capfd):
+    monkeypatch.setattr(recorder_client, "ear_of", lambda _: "nobody")
+    monkeypatch.setattr(recorder_client, "WAIT_S", 0.5)
+    answer = result(bench, send(bench, goal(bench, repetitions=1)))
+    assert answer.result.success
+    assert "bag_recorder seems not to hear this node" in capfd.readouterr().err
 
 
 def test_deactivation_stops_a_run_and_writes_its_table(bench):

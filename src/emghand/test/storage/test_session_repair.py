@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from types import SimpleNamespace
 
 import pytest
 from session_maker import RunMaker, add_run, make_session
 
 from emghand.cli.main import main
+from emghand.storage import files, session_repair
 from emghand.storage.bags import BagReader, BagWriter
 from emghand.storage.bags.repair import is_playable
-from emghand.storage.files import new_file
+from emghand.storage.files import TEMPORARY_PREFIX, new_file, take_lock
 from emghand.storage.session_repair import repair_session
 from emghand.storage.sessions import Session
 
@@ -116,6 +119,29 @@ def test_what_is_in_use_is_left_alone(session):
         assert reader.counts["/session/trial"] == 1
     repaired, _ = found(session.path)
     assert repaired.check() == []
+
+
+def test_a_file_that_is_finished_while_the_repair_looks_is_whole(session, monkeypatch):
+    with contextlib.ExitStack() as writing:
+        writing.enter_context(new_file(session.path / "results/big.json")).write(b"{}")
+
+        def finished_before_the_look(path):
+            writing.close()
+            return files.in_use(path)
+
+        monkeypatch.setattr(session_repair, "in_use", finished_before_the_look)
+        repaired, findings = found(session.path)
+    assert findings["results/big.json"].done == "listed" and len(findings) == 1
+    assert repaired.check() == []
+
+
+def test_a_file_that_was_just_made_is_not_taken_for_what_a_crash_left(session, monkeypatch):
+    name = f"results/{TEMPORARY_PREFIX}11"
+    with (session.path / name).open("wb") as file:
+        lock = SimpleNamespace(sleep=lambda _: take_lock(file.fileno()))
+        monkeypatch.setattr(session_repair, "time", lock)
+        _, findings = found(session.path)
+    assert findings[name].what == "is being written" and (session.path / name).exists()
 
 
 def test_a_bag_of_another_format_is_left_alone(session):
