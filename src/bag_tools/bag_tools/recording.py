@@ -21,6 +21,9 @@ from emghand.storage.bags.integrity import Integrity
 from emghand.storage.bags.metadata import SHARED_KEY
 
 POLL_S = 0.01
+DISORDER_NS = 100_000_000
+"""A newcomer may get what a latched topic kept in any order, and is handed it in the right one: the
+times of arrival then step back by less than this."""
 SKIPPED = ("/parameter_events", "/clock")
 _NO_SEQUENCE = 2**64 - 1
 
@@ -49,12 +52,20 @@ def check_space(folder: Path, least_mb: float) -> None:
 
 
 @dataclass
-class _Tap:
+class Tap:
     """A subscription that is emptied by hand, and what it was made for."""
 
     subscription: Subscription
     topic: Topic
     publishers: frozenset[bytes]
+    latest_ns: int = 0
+
+    def in_order(self, log_time: int) -> int:
+        """Time of the next message, so that a bag, which is read by time, keeps their order."""
+        if 0 < self.latest_ns - log_time < DISORDER_NS:
+            log_time = self.latest_ns
+        self.latest_ns = log_time
+        return log_time
 
 
 class Recording:
@@ -91,7 +102,7 @@ class Recording:
         self._wanted = frozenset(topics)
         self._warn = warn
         self._integrity = Integrity()
-        self._taps: dict[str, _Tap] = {}
+        self._taps: dict[str, Tap] = {}
         self._unusable: set[str] = set()
         self._shared: set[str] = set()
         self._failure = ""
@@ -162,7 +173,7 @@ class Recording:
                     message_type, name, _never, profile, raw=True
                 )
                 definition = next(t for t in self._writer.topics if t.name == name)
-                self._taps[name] = _Tap(subscription, definition, gids)
+                self._taps[name] = Tap(subscription, definition, gids)
 
     def _take_all(self) -> None:
         stopping = False
@@ -182,7 +193,7 @@ class Recording:
                 self._failure = f"messages can no longer be taken: {error!r}"
                 return
 
-    def _take(self, tap: _Tap) -> None:
+    def _take(self, tap: Tap) -> None:
         name, message_type = tap.topic.name, tap.subscription.msg_type
         handle = tap.subscription.handle
         with handle:
@@ -198,7 +209,7 @@ class Recording:
                 gid = info.get("publisher_gid")
                 if gid is None and len(tap.publishers) > 1:
                     self._integrity.leave_unchecked(name)
-                log_time = info["received_timestamp"] or time.time_ns()
+                log_time = tap.in_order(info["received_timestamp"] or time.time_ns())
                 message = RawMessage(name, data, log_time, info["source_timestamp"], sequence)
                 self._hold.take(tap.topic, message, None if gid is None else gid["data"])
 

@@ -14,6 +14,7 @@ from std_msgs.msg import Float64, String
 
 from bag_tools import recorder
 from bag_tools.recorder import BagRecorder
+from bag_tools.recording import DISORDER_NS, Tap
 from emghand.client.domain import claim_domain
 from emghand.storage.bags import BagReader, holding, read_recording, repair_bag
 from emghand.storage.bags.repair import is_playable
@@ -120,6 +121,14 @@ def test_publishers_that_appear_later_are_recorded_too(graph, tmp_path):
     late.publish(String(data="hello"))
     wait_until(lambda: graph.recorder._recording._writer.counts.get("/late"), "it is taken")
     assert stop(graph)["messages"]["/late"] == 1
+
+
+def test_times_of_arrival_keep_the_order_of_messages():
+    tap = Tap(None, None, frozenset())
+    arrivals = [1_000_000_000, 1_000_900_000, 1_000_010_000, 1_000_900_001]
+    assert [tap.in_order(t) for t in arrivals] == [*arrivals[:2], arrivals[1], arrivals[3]]
+    set_back = arrivals[3] - DISORDER_NS
+    assert tap.in_order(set_back) == set_back  # the clock: times go on from there
 
 
 def test_a_result_is_in_the_file_after_the_samples_of_its_trial(graph, tmp_path, monkeypatch):

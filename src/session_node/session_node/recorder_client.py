@@ -79,34 +79,40 @@ class RecorderClient:
                 f"no recorder answers as {self._name}: start bag_recorder, or do not record"
             )
         with self._lock:
-            answer = self._call(self._start, StartRecording.Request(uri=uri), WAIT_S)
+            known, answer = self._begin(uri)
             # Before the first report it is not known what the recorder is busy with.
             if not answer.success and self._known.wait(WAIT_S) and self._end_left():
-                answer = self._call(self._start, StartRecording.Request(uri=uri), WAIT_S)
+                known, answer = self._begin(uri)
             if not answer.success:
                 raise UserError(f"recorder: {answer.message}")
             self._left = None
             self._known.set()
             self._started = self._heard = time.monotonic()
             self._trouble = ""
-        self._wait_until_heard()
+        self._wait_until_heard(known)
 
-    def _wait_until_heard(self) -> None:
+    def _begin(self, uri: str) -> tuple[set[bytes], StartRecording.Response]:
+        """Subscriptions of recorders that were there before, and the recorder's answer."""
+        known = set().union(*map(self._ears, self._outlets))
+        return known, self._call(self._start, StartRecording.Request(uri=uri), WAIT_S)
+
+    def _wait_until_heard(self, known: set[bytes]) -> None:
         """Wait until what is said of trials reaches the recorder.
 
         One that was just started subscribes when it discovers this node, and what was said before
-        it then never hears.
+        it then never hears. Those that are `known` are not of this recording: the subscriptions of
+        a recorder that was killed are listed for some time.
         """
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
-            if all(self._is_heard(outlet.topic_name) for outlet in self._outlets):
+            if all(self._ears(outlet) - known for outlet in self._outlets):
                 return
             time.sleep(HEARD_S)
         self._log.warning(f"recorder {self._name} seems not to hear this node")
 
-    def _is_heard(self, topic: str) -> bool:
-        ears = self._node.get_subscriptions_info_by_topic(topic)
-        return any(ear_of(self._name) == ear.node_name for ear in ears)
+    def _ears(self, outlet: Publisher) -> set[bytes]:
+        found = self._node.get_subscriptions_info_by_topic(outlet.topic_name)
+        return {bytes(e.endpoint_gid) for e in found if e.node_name == ear_of(self._name)}
 
     def problem(self) -> str:
         """Why nothing is recorded any more although it was started; empty: it is, as it seems."""

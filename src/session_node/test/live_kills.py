@@ -83,8 +83,9 @@ FLUSHED_S = 1.5
 """A result that is older than this when its recorder is killed is on the disk: it is held for a
 second at most."""
 SENT_S = 0.05
-"""A result that is older than this when its sender is killed has reached everybody; before that it
-may have been sent to one and not to the other, and its trial is shown again."""
+"""A result that is older than this when its sender is killed has reached everybody. It is sent to
+one after the other, and whoever gets it first may take the processor: when the sender is killed
+before the recorder has its turn, the trial is shown again."""
 WRITTEN_S = 0.15
 """From a result to when it is written, or a little later."""
 TIMEOUT_S = 15.0
@@ -256,7 +257,7 @@ class Bench:
         done = done_in(path)
         assert before <= done, (before, done)
         told = [(self.happened - at, at < self.sure, n) for at, n in self.hand.told]
-        missed = [t for t in told if t[-1] not in done]
+        missed = [(age, is_sure, n) for age, is_sure, n in told if age > 0.0 and n not in done]
         for age, _, number in missed:
             text = f"trial {number}: told {age * 1e3:.2f} ms before, shown again"
             print(text, file=self.log, flush=True)

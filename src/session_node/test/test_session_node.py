@@ -8,6 +8,7 @@ import pytest
 from action_msgs.msg import GoalStatus
 from emghand_interfaces.action import CollectTrials, RunTest
 from emghand_interfaces.msg import EmgFrame, SessionState, TrialResult
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
@@ -20,7 +21,7 @@ from emghand.storage.sessions import Session
 from emghand.tasks.movements import Schedule, load_movement_set
 from emghand_ros import qos
 from emghand_ros.conversions import dofs_to_ros, emg_to_ros, time_to_ns
-from emghand_ros.node import EmghandNode
+from emghand_ros.node import EmghandNode, ear_of
 from emghand_ros.testing import Graph, wait_until
 from session_node import recorder_client
 from session_node.node import SessionNode
@@ -293,6 +294,19 @@ def test_a_test_scores_each_trial(bench):
     assert table["trials"][0]["rmse"]["index_flex"] == point.rmse[0]
 
 
+def leave_ears(bench):
+    """What is listed for some time of a recorder that was killed."""
+    gone = bench.graph.add(Node(ear_of("bag_recorder")))
+    listed = bench.session.get_subscriptions_info_by_topic
+    for kind, topic, profile in (
+        (JointState, "/task/x_d", qos.TICK),
+        (SessionState, "/session/state", qos.STATE),
+        (TrialResult, "/session/trial", qos.EVENT),
+    ):
+        gone.create_subscription(kind, topic, lambda _: None, profile)
+        wait_until(lambda t=topic: any(i.node_name == gone.get_name() for i in listed(t)), "an ear")
+
+
 def test_trials_begin_when_the_recorder_hears_of_them(bench, monkeypatch):
     looks, hears = itertools.count(1), threading.Event()
     follow = Recording.follow_graph
@@ -303,6 +317,7 @@ def test_trials_begin_when_the_recorder_hears_of_them(bench, monkeypatch):
             follow(recording)
 
     monkeypatch.setattr(Recording, "follow_graph", follow_late)
+    leave_ears(bench)
     handle = send(bench, goal(bench, repetitions=1))
     wait_until(lambda: getattr(bench, "looks", 0) > 8, "time in which a trial could have begun")
     assert bench.heard["x_d"] == []
