@@ -53,8 +53,8 @@ def main() -> int:
             print(f"{mode:<8} FAILED, see {folder}\n{result.stderr}")
             failed += 1
             continue
-        shutil.rmtree(folder)
         found = json.loads(result.stdout)
+        shutil.rmtree(folder)
         count = found.get("kills", found.get("calls"))
         reached = ", ".join(f"{n} {kind}" for kind, n in found["reached"].items())
         print(f"{mode:<8} {count:>14} {found['seconds']:>8}  {reached}")

@@ -21,9 +21,6 @@ from emghand.storage.bags.integrity import Integrity
 from emghand.storage.bags.metadata import SHARED_KEY
 
 POLL_S = 0.01
-DISORDER_NS = 100_000_000
-"""A newcomer may get what a latched topic kept in any order, and is handed it in the right one: the
-times of arrival then step back by less than this."""
 SKIPPED = ("/parameter_events", "/clock")
 _NO_SEQUENCE = 2**64 - 1
 
@@ -60,9 +57,13 @@ class Tap:
     publishers: frozenset[bytes]
     latest_ns: int = 0
 
-    def in_order(self, log_time: int) -> int:
-        """Time of the next message, so that a bag, which is read by time, keeps their order."""
-        if 0 < self.latest_ns - log_time < DISORDER_NS:
+    def in_order(self, log_time: int, now_ns: int) -> int:
+        """Time of the next message, so that a bag, which is read by time, keeps their order.
+
+        A message that is sent again arrives after later ones and is handed out before them: the
+        times of arrival step back. When the clock was set back, the latest is yet to come.
+        """
+        if log_time < self.latest_ns <= now_ns:
             log_time = self.latest_ns
         self.latest_ns = log_time
         return log_time
@@ -209,7 +210,8 @@ class Recording:
                 gid = info.get("publisher_gid")
                 if gid is None and len(tap.publishers) > 1:
                     self._integrity.leave_unchecked(name)
-                log_time = tap.in_order(info["received_timestamp"] or time.time_ns())
+                now_ns = time.time_ns()
+                log_time = tap.in_order(info["received_timestamp"] or now_ns, now_ns)
                 message = RawMessage(name, data, log_time, info["source_timestamp"], sequence)
                 self._hold.take(tap.topic, message, None if gid is None else gid["data"])
 

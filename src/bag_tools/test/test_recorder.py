@@ -3,6 +3,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +12,12 @@ from emghand_interfaces.msg import EmgFrame, EmgInfo, TrialResult
 from emghand_interfaces.srv import StartRecording, StopRecording
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from rclpy.serialization import serialize_message
 from std_msgs.msg import Float64, String
 
 from bag_tools import recorder
 from bag_tools.recorder import BagRecorder
-from bag_tools.recording import DISORDER_NS, Tap
+from bag_tools.recording import Tap
 from emghand.client.domain import claim_domain
 from emghand.storage.bags import BagReader, holding, read_recording, repair_bag
 from emghand.storage.bags.repair import is_playable
@@ -125,10 +128,49 @@ def test_publishers_that_appear_later_are_recorded_too(graph, tmp_path):
 
 def test_times_of_arrival_keep_the_order_of_messages():
     tap = Tap(None, None, frozenset())
-    arrivals = [1_000_000_000, 1_000_900_000, 1_000_010_000, 1_000_900_001]
-    assert [tap.in_order(t) for t in arrivals] == [*arrivals[:2], arrivals[1], arrivals[3]]
-    set_back = arrivals[3] - DISORDER_NS
-    assert tap.in_order(set_back) == set_back  # the clock: times go on from there
+    arrivals, now = [1000, 1900, 1010, 1901], 2000
+    assert [tap.in_order(t, now) for t in arrivals] == [1000, 1900, 1900, 1901]
+    # The clock was set back: times go on from there.
+    assert [tap.in_order(t, t + 5) for t in (300, 320)] == [300, 320]
+
+
+class Taken:
+    """Messages as the middleware hands them out."""
+
+    def __init__(self, times):
+        self.times = deque(times)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def take_message(self, kind, raw):
+        if not self.times:
+            return None
+        value, arrived = self.times.popleft()
+        times = {"received_timestamp": arrived, "source_timestamp": arrived}
+        return serialize_message(Float64(data=float(value))), times
+
+
+def test_a_bag_keeps_the_order_in_which_messages_are_handed_out(graph, tmp_path):
+    graph.talker.create_publisher(Float64, "/x", 10)
+    start(graph, tmp_path / "bag", ["/x"])
+    recording = graph.recorder._recording
+    wait_until(lambda: "/x" in recording.topics, "it subscribes")
+    tap, now = recording._taps["/x"], time.time_ns()
+    real = tap.subscription
+    with recording._lock:
+        tap.subscription = SimpleNamespace(
+            handle=Taken([(1, now), (2, now - 900_000_000), (3, now + 1)]), msg_type=Float64
+        )
+    wait_until(lambda: recording.message_count == 3, "all are taken")
+    with recording._lock:
+        tap.subscription = real
+    stop(graph)
+    with BagReader(tmp_path / "bag") as reader:
+        assert [reader.decode(m).data for m in reader.messages()] == [1.0, 2.0, 3.0]
 
 
 def test_a_result_is_in_the_file_after_the_samples_of_its_trial(graph, tmp_path, monkeypatch):

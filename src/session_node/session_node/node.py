@@ -30,6 +30,8 @@ from session_node.room import LiveRoom, Outlets
 from session_node.status import StatusBoard
 
 JOIN_S = 3.0
+NEVER_MISSED = ("emg/raw", "task/x_d", "session/state", "session/spec", "session/trial")
+"""Topics whose first message belongs to a recording."""
 
 
 @dataclass
@@ -59,9 +61,7 @@ class SessionNode(EmghandNode):
         self._trials = self.create_publisher(TrialResult, "session/trial", qos.EVENT)
         self._outlets = Outlets(self._x_d, self._states, self._trials)
         self.create_timer(1.0, self._steady.update)
-        self._recorder = RecorderClient(
-            self, self._settings.value.recorder, (self._x_d, self._states, self._trials)
-        )
+        self._recorder = RecorderClient(self, self._settings.value.recorder, NEVER_MISSED)
         self._status = StatusBoard(self)
         self._progress = ProgressBoard(self, lambda: self._settings.value)
         self._servers = [

@@ -12,7 +12,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from emghand_interfaces.srv import StartRecording, StopRecording
 from rclpy.client import Client
 from rclpy.node import Node
-from rclpy.publisher import Publisher
 
 from emghand.errors import UserError
 from emghand.storage.manifest import MANIFEST
@@ -24,8 +23,9 @@ WAIT_S = 5.0
 STOP_S = 120.0
 MISSED_REPORTS = 5
 """A recorder that leaves out so many reports is gone."""
-HEARD_S = 0.02
-"""How often to look whether the recorder hears this node."""
+DISCOVERY_S = 5.0
+"""A recorder that has not subscribed by then does not hear what it should."""
+LOOK_S = 0.02
 OLD_REPORT_S = 0.5
 """A report that comes so soon after the start may have been sent before it."""
 
@@ -45,15 +45,16 @@ class RecorderClient:
     node : Node
     name : str
         Name of the recorder node.
-    outlets : sequence of Publisher
-        What a recording must not miss: it begins when the recorder hears them.
+    topics : sequence of str
+        What a recording must not miss: it begins when the recorder hears those that are published.
     """
 
-    def __init__(self, node: Node, name: str, outlets: Sequence[Publisher]) -> None:
+    def __init__(self, node: Node, name: str, topics: Sequence[str]) -> None:
         self._node = node
         self._name = name
-        self._outlets = outlets
+        self._topics = [node.resolve_topic_name(topic) for topic in topics]
         self._full_name = node.resolve_service_name(name).lstrip("/")
+        self._ear = f"/{self._full_name.removesuffix(name.rpartition('/')[2])}{ear_of(name)}"
         self._started = self._heard = time.monotonic()
         self._period = 1.0
         self._trouble = ""
@@ -67,12 +68,12 @@ class RecorderClient:
         self._stop = node.create_client(StopRecording, f"{name}/stop")
 
     def start(self, uri: str) -> None:
-        """Start to record every topic.
+        """Start to record every topic; returns when the recorder hears what it must not miss.
 
         Raises
         ------
         UserError
-            When there is no recorder, or it refuses.
+            When there is no recorder, it refuses, or it hears nothing.
         """
         if not self._start.wait_for_service(WAIT_S):
             raise UserError(
@@ -89,30 +90,47 @@ class RecorderClient:
             self._known.set()
             self._started = self._heard = time.monotonic()
             self._trouble = ""
-        self._wait_until_heard(known)
+        try:
+            self._wait_until_heard(known)
+        except UserError:
+            self.abandon()
+            raise
 
     def _begin(self, uri: str) -> tuple[set[bytes], StartRecording.Response]:
         """Subscriptions of recorders that were there before, and the recorder's answer."""
-        known = set().union(*map(self._ears, self._outlets))
+        known = set().union(*map(self._ears, self._topics))
         return known, self._call(self._start, StartRecording.Request(uri=uri), WAIT_S)
 
     def _wait_until_heard(self, known: set[bytes]) -> None:
-        """Wait until what is said of trials reaches the recorder.
+        """Wait until the recorder has subscribed.
 
-        One that was just started subscribes when it discovers this node, and what was said before
-        it then never hears. Those that are `known` are not of this recording: the subscriptions of
-        a recorder that was killed are listed for some time.
+        One that was just started does so when it has discovered the publishers; what was published
+        before, it never hears. Subscriptions that are `known` are not of this recording: those of a
+        recorder that was killed are listed for some time.
         """
-        deadline = time.monotonic() + WAIT_S
-        while time.monotonic() < deadline:
-            if all(self._ears(outlet) - known for outlet in self._outlets):
+        deadline = time.monotonic() + DISCOVERY_S
+        while True:
+            published = [t for t in self._topics if self._node.count_publishers(t)]
+            missed = [topic for topic in published if not self._ears(topic) - known]
+            if not missed:
                 return
-            time.sleep(HEARD_S)
-        self._log.warning(f"recorder {self._name} seems not to hear this node")
+            if problem := self.problem():
+                raise UserError(problem)
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"recorder {self._name} does not hear {', '.join(missed)}: try again in half a "
+                    "minute; then see whether it runs in the same network"
+                )
+            time.sleep(LOOK_S)
 
-    def _ears(self, outlet: Publisher) -> set[bytes]:
-        found = self._node.get_subscriptions_info_by_topic(outlet.topic_name)
-        return {bytes(e.endpoint_gid) for e in found if e.node_name == ear_of(self._name)}
+    def _ears(self, topic: str) -> set[bytes]:
+        """Subscriptions of the recorder's listening node, whichever process it is of."""
+        found = self._node.get_subscriptions_info_by_topic(topic)
+        return {
+            bytes(info.endpoint_gid)
+            for info in found
+            if f"{info.node_namespace.rstrip('/')}/{info.node_name}" == self._ear
+        }
 
     def problem(self) -> str:
         """Why nothing is recorded any more although it was started; empty: it is, as it seems."""

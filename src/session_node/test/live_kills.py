@@ -79,9 +79,9 @@ UNDER_WAY = ("is being recorded", "is being written")
 SPAN_S = 1.8
 """Moments lie between the start of the client, of a run for a cancellation, and this."""
 FULL_BYTES = 300_000
-FLUSHED_S = 1.5
-"""A result that is older than this when its recorder is killed is on the disk: it is held for a
-second at most."""
+FLUSHED_S = 0.5
+"""A result that is older than this when its recorder is killed is on the disk: it waits for the raw
+EMG of its trial, and for a flush."""
 SENT_S = 0.05
 """A result that is older than this when its sender is killed has reached everybody. It is sent to
 one after the other, and whoever gets it first may take the processor: when the sender is killed
@@ -190,12 +190,13 @@ class Bench:
             self.hand.heard.clear()
             self.hand.heard.wait(SPAN_S)
             time.sleep(self.rng.uniform(0.0, WRITTEN_S))
+        if what == "cancel":
+            self.hand.cancel()
+            return
         self.happened = sure = time.monotonic()
         if what == "full":
             self.limit(self.rng.randrange(1, FULL_BYTES))
             sure = 0.0
-        elif what == "cancel":
-            self.hand.cancel()
         else:
             name = {"twice": "session_node", "result": "bag_recorder"}.get(what, what)
             sure -= FLUSHED_S if name == "bag_recorder" else SENT_S
@@ -316,6 +317,8 @@ def check(path, activity, trials):
         for counter in integrity["samples"].values():
             assert (counter["missing"], counter["restarts"]) == (0, 0), counter
         held = results_in(bag)
+        if activity == "task":
+            assert {number for number, _, _ in held} <= specs_in(bag)
         results.update(number for number, _, _ in held)
         if held:
             check_emg(bag, held)
@@ -330,6 +333,14 @@ def results_in(bag):
         found = [reader.decode(m) for m in reader.messages(["/session/trial"])]
     times = [(m.trial, time_to_ns(m.start), time_to_ns(m.end)) for m in found]
     return [t for t, m in zip(times, found, strict=True) if m.outcome != "cancelled"]
+
+
+def specs_in(bag):
+    """Numbers of the trials that a bag says what was asked in."""
+    with BagReader(bag) as reader:
+        if "/session/spec" not in reader.topics:
+            return set()
+        return {reader.decode(m).trial for m in reader.messages(["/session/spec"])}
 
 
 def check_emg(bag, trials):

@@ -296,24 +296,28 @@ def test_a_test_scores_each_trial(bench):
 
 def leave_ears(bench):
     """What is listed for some time of a recorder that was killed."""
-    gone = bench.graph.add(Node(ear_of("bag_recorder")))
+    gone = Node(ear_of("bag_recorder"))
+    topics = ("/task/x_d", "/session/state", "/session/trial", "/emg/raw")
+    kinds = (JointState, SessionState, TrialResult, EmgFrame)
+    for kind, topic in zip(kinds, topics, strict=True):
+        gone.create_subscription(kind, topic, lambda _: None, qos.EVENT)
+    bench.graph.add(gone)
     listed = bench.session.get_subscriptions_info_by_topic
-    for kind, topic, profile in (
-        (JointState, "/task/x_d", qos.TICK),
-        (SessionState, "/session/state", qos.STATE),
-        (TrialResult, "/session/trial", qos.EVENT),
-    ):
-        gone.create_subscription(kind, topic, lambda _: None, profile)
+    for topic in topics:
         wait_until(lambda t=topic: any(i.node_name == gone.get_name() for i in listed(t)), "an ear")
 
 
-def test_trials_begin_when_the_recorder_hears_of_them(bench, monkeypatch):
+@pytest.mark.parametrize("deaf_to", ["", "/emg/raw"])
+def test_trials_begin_when_the_recorder_hears_of_them(bench, monkeypatch, deaf_to):
     looks, hears = itertools.count(1), threading.Event()
+    bench.node.create_publisher(EmgFrame, "/emg/raw", qos.EMG)
+    wait_until(lambda: bench.session.count_publishers("/emg/raw"), "raw EMG")
     follow = Recording.follow_graph
 
     def follow_late(recording):
         bench.looks = next(looks)
-        if hears.is_set():
+        recording._unusable = {deaf_to} if not hears.is_set() else set()
+        if deaf_to or hears.is_set():
             follow(recording)
 
     monkeypatch.setattr(Recording, "follow_graph", follow_late)
@@ -327,12 +331,14 @@ def test_trials_begin_when_the_recorder_hears_of_them(bench, monkeypatch):
         assert reader.counts["/session/trial"] == 2
 
 
-def test_a_recorder_that_seems_deaf_is_warned_of(bench, monkeypatch, capfd):
-    monkeypatch.setattr(recorder_client, "ear_of", lambda _: "nobody")
-    monkeypatch.setattr(recorder_client, "WAIT_S", 0.5)
-    answer = result(bench, send(bench, goal(bench, repetitions=1)))
-    assert answer.result.success
-    assert "bag_recorder seems not to hear this node" in capfd.readouterr().err
+def test_a_recorder_that_hears_nothing_is_refused(bench, monkeypatch):
+    monkeypatch.setattr(recorder_client, "DISCOVERY_S", 0.5)
+    monkeypatch.setattr(Recording, "follow_graph", lambda _: None)
+    answer = result(bench, send(bench, goal(bench)))
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    why = "recorder bag_recorder does not hear /task/x_d, /session/state, /session/trial"
+    assert why in answer.result.message and bench.heard["x_d"] == []
+    wait_until(lambda: bench.recorder._recording is None, "the end of the recording")
 
 
 def test_deactivation_stops_a_run_and_writes_its_table(bench):

@@ -62,14 +62,17 @@ def new_file(path: str | Path, *, replace: bool = False) -> Iterator[BinaryIO]:
             raise FileExistsError
         try:
             with temporary.open("xb") as file:
-                take_lock(file.fileno())
+                # A repair that looks at it just now has the lock for a moment.
+                take_lock(file.fileno(), wait=True)
                 yield file
                 file.flush()
                 sync(file.fileno())
-            if replace:
-                temporary.replace(path)
-            else:
-                _move_to_new(temporary, path)
+                # Still locked: without its lock it would look as if a crash had left it.
+                if replace:
+                    temporary.replace(path)
+                else:
+                    _move_to_new(temporary, path)
+                temporary.unlink(missing_ok=True)
         finally:
             temporary.unlink(missing_ok=True)
         sync_directory(path.parent)

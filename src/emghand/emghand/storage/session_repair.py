@@ -22,7 +22,8 @@ from emghand.storage.manifest import MANIFEST, new_manifest
 from emghand.storage.sessions import FOLDERS, DamagedSession, Session
 
 LOCKED_S = 0.01
-"""Within this time a new file is locked by who writes it."""
+"""Within this time a new file is locked by who writes it; before, it looks as if a crash had left
+it."""
 UNKNOWN = "unknown"
 """Subject of a session whose manifest is lost."""
 
@@ -112,29 +113,24 @@ def _half_done(path: Path) -> list[Finding]:
     for full in _unfinished(path):
         name = full.relative_to(path).as_posix()
         try:
-            is_written = _is_written(full)
+            if not in_use(full):
+                time.sleep(LOCKED_S)
+            if in_use(full):
+                findings.append(Finding(name, "is being written", "left alone", solved=False))
+                continue
+            bag = repaired_bag(full.name)
+            if bag and not (full.parent / bag).exists() and is_playable(full / bag):
+                # Killed after the damaged bag was moved away: the new one is whole.
+                (full / bag).rename(full.parent / bag)
+                findings.append(Finding(name, "a repair was cut short", f"{bag} took its place"))
+            if bag and not any(full.iterdir()):
+                full.rmdir()
+                continue
+            moved = _quarantine(path, name)
         except FileNotFoundError:
             continue  # It has just been finished.
-        if is_written:
-            findings.append(Finding(name, "is being written", "left alone", solved=False))
-            continue
-        bag = repaired_bag(full.name)
-        if bag and not (full.parent / bag).exists() and is_playable(full / bag):
-            # Killed after the damaged bag was moved away: the new one is whole.
-            (full / bag).rename(full.parent / bag)
-            findings.append(Finding(name, "a repair was cut short", f"{bag} took its place"))
-        if bag and not any(full.iterdir()):
-            full.rmdir()
-            continue
-        findings.append(Finding(name, "was never finished", f"moved to {_quarantine(path, name)}"))
+        findings.append(Finding(name, "was never finished", f"moved to {moved}"))
     return findings
-
-
-def _is_written(full: Path) -> bool:
-    if not in_use(full):
-        # Between being made and being locked it looks as if a crash had left it.
-        time.sleep(LOCKED_S)
-    return in_use(full)
 
 
 def _unfinished(folder: Path) -> Iterator[Path]:
@@ -163,6 +159,7 @@ def _bags(path: Path) -> list[Finding]:
             continue  # It was whole when it was listed; its hashes are compared later.
         keep = path / QUARANTINE / "bags"
         make_folder(keep)
+        time.sleep(LOCKED_S)
         try:
             done = repair_bag(bag, keep)
         except BagInUse:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +13,7 @@ from session_maker import RunMaker, add_run, make_session
 
 from emghand.cli.main import main
 from emghand.storage import files, session_repair
-from emghand.storage.bags import BagReader, BagWriter
+from emghand.storage.bags import BagReader, BagWriter, metadata
 from emghand.storage.bags.repair import is_playable
 from emghand.storage.files import TEMPORARY_PREFIX, new_file, take_lock
 from emghand.storage.session_repair import repair_session
@@ -142,6 +144,38 @@ def test_a_file_that_was_just_made_is_not_taken_for_what_a_crash_left(session, m
         monkeypatch.setattr(session_repair, "time", lock)
         _, findings = found(session.path)
     assert findings[name].what == "is being written" and (session.path / name).exists()
+
+
+def test_a_new_file_is_locked_though_a_repair_looks_at_it(session, monkeypatch):
+    path = session.path / "results/big.json"
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "11")
+    temporary = path.parent / f"{TEMPORARY_PREFIX}11"
+
+    def taken_after_a_look(handle, *, wait=False):
+        monkeypatch.undo()
+        looking = os.open(temporary, os.O_RDONLY)
+        assert take_lock(looking)
+        threading.Timer(0.05, os.close, [looking]).start()
+        return take_lock(handle, wait=wait)
+
+    monkeypatch.setattr(files, "take_lock", taken_after_a_look)
+    with new_file(path):
+        assert files.in_use(temporary)
+
+
+def test_what_is_being_finished_is_not_taken_for_what_a_crash_left(session, monkeypatch):
+    bag = add_run(session, label="test", table=False)
+    information = metadata.read_metadata(bag)
+    looks = []
+
+    def look(handle):
+        monkeypatch.undo()
+        looks.append(found(session.path)[1]["bags/test/.metadata.yaml.tmp"].what)
+
+    monkeypatch.setattr(metadata, "sync", look)
+    metadata.write_metadata(bag, information)
+    assert looks == ["is being written"]
+    assert metadata.read_metadata(bag) == information
 
 
 def test_a_bag_of_another_format_is_left_alone(session):

@@ -15,7 +15,7 @@ from rosbags.rosbag2.metadata import dump_qos_v9, parse_qos
 
 from emghand.errors import UserError
 from emghand.storage.bags.messages import BagError, Topic
-from emghand.storage.files import sync
+from emghand.storage.files import sync, take_lock
 from emghand.yaml_files import read_yaml
 
 METADATA_FILE = "metadata.yaml"
@@ -104,10 +104,11 @@ def write_metadata(folder: Path, information: Mapping[str, Any]) -> None:
     """Write `metadata.yaml` atomically."""
     temporary = folder / f".{METADATA_FILE}.tmp"
     with temporary.open("w") as file:
+        take_lock(file.fileno(), wait=True)  # A repair leaves it alone.
         file.write(to_text(information))
         file.flush()
         sync(file.fileno())
-    temporary.replace(folder / METADATA_FILE)
+        temporary.replace(folder / METADATA_FILE)
 
 
 def read_metadata(folder: Path) -> dict[str, Any] | None:

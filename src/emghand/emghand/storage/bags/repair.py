@@ -14,7 +14,7 @@ from emghand.storage.bags import metadata
 from emghand.storage.bags.messages import BagError
 from emghand.storage.bags.reader import BagReader, bag_files
 from emghand.storage.bags.writer import BagWriter
-from emghand.storage.files import check_space, in_use
+from emghand.storage.files import check_space, in_use, locked
 from emghand.yaml_files import parse_yaml
 
 
@@ -114,17 +114,19 @@ def repair_bag(path: str | Path, keep: Path | None = None) -> Repair:
     # The file inside carries the name of the bag, so the bag gets it from the start.
     work = folder / target.name
     try:
-        result = _rewrite(path, work)
-        original = None
-        if target == path:
-            original = free_name(keep / path.name if keep else path, "" if keep else ".damaged")
-            path.rename(original)
-        try:
-            work.rename(target)
-        except OSError:
-            if original is not None:
-                original.rename(path)
-            raise
+        folder.mkdir()
+        with locked(folder):
+            result = _rewrite(path, work)
+            original = None
+            if target == path:
+                original = free_name(keep / path.name if keep else path, "" if keep else ".damaged")
+                path.rename(original)
+            try:
+                work.rename(target)
+            except OSError:
+                if original is not None:
+                    original.rename(path)
+                raise
     except OSError as error:
         raise BagError(f"{path}: cannot be repaired: {error}") from error
     finally:

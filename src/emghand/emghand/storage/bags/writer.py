@@ -26,8 +26,9 @@ class _AppendFile:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb", buffering=0)
-        # A repair then sees that this is no bag of a recorder that has died.
-        take_lock(self._file.fileno())
+        # A repair then sees that this is no bag of a recorder that has died; one that looks at it
+        # just now has the lock for a moment.
+        take_lock(self._file.fileno(), wait=True)
         self._pending: list[bytes] = []
         self._size = 0
         self._written = 0
