@@ -150,16 +150,19 @@ def test_a_new_file_is_locked_though_a_repair_looks_at_it(session, monkeypatch):
     path = session.path / "results/big.json"
     monkeypatch.setattr(files.secrets, "token_hex", lambda _: "11")
     temporary = path.parent / f"{TEMPORARY_PREFIX}11"
+    looks = []
 
     def taken_after_a_look(handle, *, wait=False):
         monkeypatch.undo()
         looking = os.open(temporary, os.O_RDONLY)
         assert take_lock(looking)
-        threading.Timer(0.05, os.close, [looking]).start()
+        looks.append(threading.Timer(0.05, os.close, [looking]))
+        looks[0].start()
         return take_lock(handle, wait=wait)
 
     monkeypatch.setattr(files, "take_lock", taken_after_a_look)
     with new_file(path):
+        looks[0].join()
         assert files.in_use(temporary)
 
 
