@@ -82,7 +82,7 @@ FULL_BYTES = 300_000
 FLUSHED_S = 0.5
 """A result that is older than this when its recorder is killed is on the disk: it waits for the raw
 EMG of its trial, and for a flush."""
-SENT_S = 0.05
+SENT_S = 0.005
 """A result that is older than this when its sender is killed has reached everybody. It is sent to
 one after the other, and whoever gets it first may take the processor: when the sender is killed
 before the recorder has its turn, the trial is shown again."""
