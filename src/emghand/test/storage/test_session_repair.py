@@ -166,6 +166,20 @@ def test_a_new_file_is_locked_though_a_repair_looks_at_it(session, monkeypatch):
         assert files.in_use(temporary)
 
 
+def test_a_bag_that_was_just_made_is_not_taken_for_an_empty_one(session, monkeypatch):
+    bag = session.path / "bags/test"
+    bag.mkdir()
+    with contextlib.ExitStack() as recording:
+
+        def begin(_):
+            file = recording.enter_context((bag / "test_0.mcap").open("xb"))
+            take_lock(file.fileno())
+
+        monkeypatch.setattr(session_repair, "time", SimpleNamespace(sleep=begin))
+        _, findings = found(session.path)
+    assert findings["bags/test"].what == "is being recorded"
+
+
 def test_what_is_being_finished_is_not_taken_for_what_a_crash_left(session, monkeypatch):
     bag = add_run(session, label="test", table=False)
     information = metadata.read_metadata(bag)
