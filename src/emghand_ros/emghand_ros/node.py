@@ -39,8 +39,9 @@ would make every tick late that meets the loading of a model."""
 
 
 def ear_of(recorder: str) -> str:
-    """Name of the node that a recorder listens with, beside its own."""
-    return f"_{recorder.rpartition('/')[2]}_ear"
+    """Name of the node that a recorder listens with, in the namespace of its own."""
+    namespace, slash, name = recorder.rpartition("/")
+    return f"{namespace}{slash}_{name}_ear"
 
 
 class EmghandNode(LifecycleNode):

@@ -54,7 +54,7 @@ class RecorderClient:
         self._name = name
         self._topics = [node.resolve_topic_name(topic) for topic in topics]
         self._full_name = node.resolve_service_name(name).lstrip("/")
-        self._ear = f"/{self._full_name.removesuffix(name.rpartition('/')[2])}{ear_of(name)}"
+        self._ear = ear_of(f"/{self._full_name}")
         self._started = self._heard = time.monotonic()
         self._period = 1.0
         self._trouble = ""

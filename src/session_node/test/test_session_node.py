@@ -331,6 +331,26 @@ def test_trials_begin_when_the_recorder_hears_of_them(bench, monkeypatch, deaf_t
         assert reader.counts["/session/trial"] == 2
 
 
+@pytest.mark.parametrize("name", ["bag_recorder", "/lab/bag_recorder"])
+def test_a_recorder_in_a_namespace_is_heard(tmp_path, name):
+    (tmp_path / "set.yaml").write_text(SET)
+    with Graph() as graph:
+        recorder = graph.add(BagRecorder(namespace="/lab"))
+        overrides = [Parameter("recorder", value=name), Parameter("lead", value=0.3)]
+        session = graph.add(SessionNode(namespace="/lab", parameter_overrides=overrides))
+        graph.call(recorder.start)
+        graph.call(session.start)
+        node = graph.add(EmghandNode("bench"))
+        bench = SimpleNamespace(graph=graph, folder=tmp_path, clients={})
+        kind = "/lab/session/collect_trials"
+        bench.clients["collect"] = graph.action_client(node, CollectTrials, kind)
+        assert bench.clients["collect"].wait_for_server(10.0)
+        answer = result(bench, send(bench, goal(bench, repetitions=1)))
+        assert answer.result.success, answer.result.message
+        with BagReader(tmp_path / "session/bags/collect") as reader:
+            assert reader.counts["/lab/session/trial"] == 2
+
+
 def test_a_recorder_that_hears_nothing_is_refused(bench, monkeypatch):
     monkeypatch.setattr(recorder_client, "DISCOVERY_S", 0.5)
     monkeypatch.setattr(Recording, "follow_graph", lambda _: None)

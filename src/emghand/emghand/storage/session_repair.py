@@ -159,7 +159,7 @@ def _bags(path: Path) -> list[Finding]:
             continue  # It was whole when it was listed; its hashes are compared later.
         keep = path / QUARANTINE / "bags"
         make_folder(keep)
-        time.sleep(LOCKED_S)
+        time.sleep(LOCKED_S)  # It may have been made a moment ago.
         try:
             done = repair_bag(bag, keep)
         except BagInUse:
