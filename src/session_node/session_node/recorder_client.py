@@ -73,7 +73,7 @@ class RecorderClient:
         Raises
         ------
         UserError
-            When there is no recorder, it refuses, or it hears nothing.
+            When there is no recorder, it refuses, or it does not hear one of them.
         """
         if not self._start.wait_for_service(WAIT_S):
             raise UserError(
